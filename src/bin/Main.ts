@@ -1,0 +1,100 @@
+/**
+ * What every executable does with its process: serve when Velero started it, else be a command for people.
+ *
+ * The only module besides `cli/` that touches `process`.
+ */
+import * as Fs from "node:fs"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import { notAPluginHost } from "../go-plugin/Handshake.ts"
+import * as Log from "../go-plugin/Log.ts"
+import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
+import type { Plugin } from "../velero/Plugin.ts"
+import * as Serve from "../velero/Serve.ts"
+
+/** One executable. */
+export interface Program<R> {
+  readonly plugins: ReadonlyArray<Plugin<R>>
+  readonly services: Layer.Layer<R | Kubernetes>
+  /** Commands for people, by the process's arguments; resolves with the exit code. */
+  readonly commands: (args: ReadonlyArray<string>) => Promise<number>
+}
+
+/** Descriptor 2, synchronously: a line that was logged is out before the process can end. A host that is gone is no error. */
+const writeLog: Log.Write = (line) => {
+  try {
+    Fs.writeSync(2, line)
+  } catch {
+    // Nobody is there to read it.
+  }
+}
+
+/** stdout is the handshake's alone; whatever else is printed becomes a log line. */
+const guardStdout = (): void => {
+  const divert = (...parts: ReadonlyArray<unknown>) =>
+    writeLog(
+      Log.formatEntry({
+        level: "info",
+        message: parts.map(String).join(" ").trimEnd(),
+        fields: { logSource: "stdout" }
+      })
+    )
+  for (const method of ["log", "info", "debug", "warn", "error", "trace", "dir"] as const) console[method] = divert
+  process.stdout.write = ((chunk: unknown) => {
+    divert(chunk instanceof Uint8Array ? Buffer.from(chunk).toString("utf8") : chunk)
+    return true
+  }) as typeof process.stdout.write
+}
+
+/** An exception that no call owns must not take the other calls down. */
+const surviveStrayErrors = (): void => {
+  const report = (cause: unknown) =>
+    writeLog(
+      Log.formatEntry({
+        level: "warn",
+        message: "an error that belongs to no call was ignored",
+        fields: { logSource: "process" },
+        error: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
+      })
+    )
+  process.on("uncaughtException", report)
+  process.on("unhandledRejection", report)
+}
+
+const serve = async <R>({ plugins, services }: Program<R>): Promise<number> => {
+  guardStdout()
+  surviveStrayErrors()
+  const terminated = Deferred.makeUnsafe<void>()
+  // Velero's own process group gets SIGINT too; the plugin waits to be told by Velero, as Go plugins do.
+  process.on("SIGINT", () => {})
+  process.on("SIGTERM", () => Deferred.doneUnsafe(terminated, Effect.void))
+  const host: Serve.VeleroProcess = {
+    command: process.execPath,
+    args: process.argv.slice(2),
+    env: process.env,
+    writeLog,
+    writeHandshake: (line) => Fs.writeSync(1, line),
+    terminated: Deferred.await(terminated)
+  }
+  return Effect.runPromise(
+    Serve.serve(plugins, services, host).pipe(
+      Effect.as(0),
+      Effect.catchCause((cause) => Effect.as(Effect.logError("the plugin could not start", cause), 1)),
+      Effect.provide(Serve.logLayer(host))
+    )
+  )
+}
+
+/** Runs a program to its end, which ends the process. */
+export const main = async <R>(program: Program<R>): Promise<void> => {
+  const args = process.argv.slice(2)
+  if (Serve.isStartedByVelero(process.env)) process.exit(await serve(program))
+  // Velero's flags without its cookie: some other host, which go-plugin's own words are meant for.
+  if (args.length === 0) {
+    process.stderr.write(notAPluginHost)
+    process.stderr.write(`\nFor what it can do by hand, try: ${process.argv0} --help\n`)
+    process.exit(1)
+  }
+  process.exit(await program.commands(args))
+}

@@ -1,0 +1,1 @@
+export const run = async (_args: ReadonlyArray<string>): Promise<number> => 1

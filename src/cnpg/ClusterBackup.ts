@@ -1,0 +1,105 @@
+/**
+ * `replicated.com/cnpg-backup-plugin`: records on the stored Cluster where its data can be recovered from.
+ *
+ * Annotations `velero-cnpg/serverName` and `velero-cnpg/current-backup-id`; nothing else of the item, and nothing of the live
+ * Cluster, is touched. An id that cannot be vouched for is removed rather than kept: a Cluster that was restored once still
+ * carries the annotations of its earlier life.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { Note } from "../velero/Action.ts"
+import { info, warn } from "../velero/Action.ts"
+import * as BackupView from "../velero/Backup.ts"
+import * as BackupItemAction from "../velero/BackupItemAction.ts"
+import * as Item from "../velero/Item.ts"
+import type { Patch } from "../velero/Json.ts"
+import * as Json from "../velero/Json.ts"
+import * as Archive from "./Archive.ts"
+import { Cluster, describe } from "./Cluster.ts"
+import { annotation, barmanCloudPlugin } from "./Names.ts"
+import type { Recorded } from "./Recoveries.ts"
+import { Recoveries } from "./Recoveries.ts"
+
+export interface Facts {
+  readonly archive: Archive.Archive
+  readonly recorded: Recorded
+}
+
+export interface Decision {
+  readonly patches: ReadonlyArray<Patch>
+  readonly note: Note
+}
+
+const annotationPath = (key: string): Json.Path => ["metadata", "annotations", key]
+
+const time = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis)).replace(".000Z", "Z")
+
+const recordedNote = (cluster: string, serverName: string, recorded: Recorded): Note => {
+  switch (recorded._tag) {
+    case "Found": {
+      const { at, backupId, name } = recorded.backup
+      return info(
+        `${cluster}: recorded server name ${serverName} and backup ${backupId} (CNPG Backup ${name}, ended ${time(at)})`
+      )
+    }
+    case "NoneCompleted":
+      return warn(
+        `${cluster}: recorded server name ${serverName}, but there is no completed Barman backup of this Cluster; a restore will look for one in the archive. Make one: create a CNPG Backup or a ScheduledBackup for it`
+      )
+    case "Unknown":
+      return warn(`${cluster}: recorded server name ${serverName}, but no backup id: ${recorded.reason}`)
+  }
+}
+
+/** What to record of a Cluster. */
+export const transform = (cluster: Cluster, { archive, recorded }: Facts): Decision => {
+  const name = describe(cluster)
+  switch (archive._tag) {
+    case "None":
+      return {
+        patches: [],
+        note: info(`${name} has no archive; it will be restored as it is, from its volumes if at all`)
+      }
+    case "Foreign":
+      return {
+        patches: [],
+        note: warn(
+          `${name} archives with the plugin ${archive.plugin}, not with ${barmanCloudPlugin}: it will not be recovered from its archive`
+        )
+      }
+    case "Ambiguous":
+      return {
+        patches: [],
+        note: warn(
+          `${name} has several enabled entries of ${barmanCloudPlugin} and none says isWALArchiver: true: it will not be recovered from its archive. Set isWALArchiver on the one that archives`
+        )
+      }
+    default:
+      return {
+        patches: [
+          Json.set(annotationPath(annotation.serverName), archive.serverName),
+          recorded._tag === "Found"
+            ? Json.set(annotationPath(annotation.backupId), recorded.backup.backupId)
+            : Json.remove(annotationPath(annotation.backupId))
+        ],
+        note: recordedNote(name, archive.serverName, recorded)
+      }
+  }
+}
+
+export const action = BackupItemAction.make({
+  selector: { includedResources: ["clusters.postgresql.cnpg.io"] },
+  decode: Cluster,
+  fetch: Effect.fnUntraced(function* (cluster, { backup }) {
+    const archive = Archive.find(cluster)
+    if (!Archive.isRecoverable(archive)) {
+      return { archive, recorded: { _tag: "NoneCompleted" } } satisfies Facts
+    }
+    const recoveries = yield* Recoveries
+    const { recorded } = yield* recoveries.ofCluster(BackupView.key(backup), cluster)
+    return { archive, recorded } satisfies Facts
+  }),
+  transform: (cluster, facts: Facts) => Result.succeed(transform(cluster, facts)),
+  encode: (item, { note, patches }) => ({ item: Item.patch(item, patches), notes: [note] })
+})

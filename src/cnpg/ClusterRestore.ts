@@ -1,0 +1,191 @@
+/**
+ * `replicated.com/cnpg-restore-plugin`: makes a restored Cluster recover from the archive that its backup recorded, and archive
+ * under a new server name.
+ *
+ * What it does to the cluster: one server-side apply of the ConfigMap `cnpg-velero-override` in the namespace that the Cluster
+ * lands in, after everything that can fail was checked. What it reads there: the namespace, a live Cluster of that name, the
+ * ConfigMap, and the server names of all live Clusters.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import type { KubernetesError, KubernetesObject, Resource } from "../kubernetes/Kubernetes.ts"
+import { Kubernetes, resources as coreResources } from "../kubernetes/Kubernetes.ts"
+import { type Failure, info, type Note, warn } from "../velero/Action.ts"
+import * as Item from "../velero/Item.ts"
+import type { Json, Patch } from "../velero/Json.ts"
+import type { Restore } from "../velero/Restore.ts"
+import * as RestoreView from "../velero/Restore.ts"
+import * as RestoreItemAction from "../velero/RestoreItemAction.ts"
+import { Cluster, describe } from "./Cluster.ts"
+import { annotation, configMapName, resources } from "./Names.ts"
+import type { Override } from "./OverrideConfigMap.ts"
+import * as OverrideConfigMap from "./OverrideConfigMap.ts"
+import * as RecoverFrom from "./RecoverFrom.ts"
+import * as RecoveryPlan from "./RecoveryPlan.ts"
+import { ServerNames } from "./ServerNames.ts"
+
+/** The namespace that a Cluster is restored into does not exist. Velero makes it before it calls; something removed it. */
+export class MissingNamespace extends Data.TaggedError("MissingNamespace")<{
+  readonly cluster: string
+  readonly namespace: string
+}> {
+  override get message() {
+    return `${this.cluster} cannot be restored into namespace ${this.namespace}: there is no such namespace. Create it and restore again`
+  }
+}
+
+/** The place that the Cluster lands in. */
+export interface Facts {
+  readonly restore: Restore
+  /** `undefined` where nothing was recorded, and so nothing was looked up. */
+  readonly target: Target | undefined
+}
+
+export interface Target {
+  readonly namespace: string
+  /** The Cluster of that name that lives there. */
+  readonly live: Option.Option<KubernetesObject>
+  /** The server name to archive under. */
+  readonly destination: string
+  readonly warnings: ReadonlyArray<Note>
+}
+
+export interface Decision {
+  readonly patches: ReadonlyArray<Patch>
+  /** What the ConfigMap will say; `undefined`: it is not touched. */
+  readonly override: Override | undefined
+  readonly notes: ReadonlyArray<Note>
+}
+
+const recordedServerName = ({ metadata }: Cluster): string | undefined =>
+  metadata.annotations?.[annotation.serverName] || undefined
+
+/** Absence as a value; any other error stays one. */
+const find = (resource: Resource, namespace: string | undefined, name: string) =>
+  Effect.flatMap(Kubernetes, (kubernetes) => kubernetes.get(resource, namespace, name)).pipe(
+    Effect.asSome,
+    Effect.catchTag("NotFound", () => Effect.succeed(Option.none<KubernetesObject>()))
+  )
+
+/** A missing right to look must not stop a restore that may be allowed to write. */
+const findUnlessForbidden = (resource: Resource, namespace: string | undefined, name: string) =>
+  find(resource, namespace, name).pipe(
+    Effect.map((object) => ({ object, forbidden: undefined as KubernetesError | undefined })),
+    Effect.catchTag("Forbidden", (forbidden) => Effect.succeed({ object: Option.none<KubernetesObject>(), forbidden }))
+  )
+
+const fetchTarget = Effect.fnUntraced(function* (cluster: Cluster, readFrom: string, restore: Restore) {
+  const name = cluster.metadata.name
+  const from = cluster.metadata.namespace ?? ""
+  const namespace = RestoreView.targetNamespace(restore, from)
+  const home = yield* findUnlessForbidden(coreResources.namespaces, undefined, namespace)
+  if (Option.isNone(home.object) && home.forbidden === undefined) {
+    return yield* new MissingNamespace({ cluster: describe(cluster), namespace })
+  }
+  const live = yield* find(resources.clusters, namespace, name)
+  const configMap = yield* findUnlessForbidden(coreResources.configMaps, namespace, configMapName)
+  const known = Option.getOrUndefined(configMap.object)
+  const serverNames = yield* ServerNames
+  const restoreKey = RestoreView.key(restore)
+  const { name: destination, unchecked } = yield* serverNames.issue({
+    restore: restoreKey,
+    namespace: from,
+    cluster: name,
+    taken: new Set([readFrom, ...OverrideConfigMap.serverNames(known)]),
+    earlier: OverrideConfigMap.nameGivenBy(known, name, restoreKey)
+  })
+  return {
+    namespace,
+    live,
+    destination,
+    warnings: [
+      ...(configMap.forbidden === undefined ? [] : [configMap.forbidden]),
+      ...(unchecked === undefined ? [] : [unchecked])
+    ].map((error) =>
+      warn(`${describe(cluster)}: server names that are in use could not all be checked: ${error.message}`)
+    )
+  } satisfies Target
+})
+
+/** What becomes of a Cluster. */
+export const transform = (cluster: Cluster, { restore, target }: Facts): Result.Result<Decision, Failure> => {
+  const name = describe(cluster)
+  const readFrom = recordedServerName(cluster)
+  if (readFrom === undefined || target === undefined) {
+    return Result.succeed({
+      patches: [],
+      override: undefined,
+      notes: [info(`${name} has no annotation ${annotation.serverName}: it is restored as it is`)]
+    })
+  }
+  return Result.gen(function* () {
+    const choice = yield* RecoverFrom.choose(restore, name, cluster.metadata.annotations?.[annotation.recoverFrom])
+    const { destination, live, namespace, warnings } = target
+    if (Option.isSome(live)) {
+      return {
+        patches: RecoveryPlan.keepLive(live.value as Json),
+        override: undefined,
+        notes: [
+          warn(
+            `Cluster ${namespace}/${cluster.metadata.name} exists: it keeps its bootstrap, external clusters, plugins and server name, and no ConfigMap is written. To recover it from the backup, delete it first or restore into another namespace`
+          )
+        ]
+      }
+    }
+    const archive = yield* RecoveryPlan.archiveOf(cluster)
+    const override: Override = {
+      namespace,
+      cluster: cluster.metadata.name,
+      writeTo: destination,
+      readFrom,
+      restore: RestoreView.key(restore)
+    }
+    const place = `ConfigMap ${namespace}/${configMapName} says so too`
+    if (choice === "volumes") {
+      return {
+        patches: RecoveryPlan.startOnVolumes(archive, destination),
+        override,
+        notes: [
+          ...warnings,
+          info(
+            `${name} starts in namespace ${namespace} on its restored volumes and archives under ${destination}; ${place}`
+          )
+        ]
+      }
+    }
+    const backupId = cluster.metadata.annotations?.[annotation.backupId] || undefined
+    return {
+      patches: yield* RecoveryPlan.recover(cluster, archive, { serverName: readFrom, backupId }, destination),
+      override,
+      notes: [
+        ...warnings,
+        info(
+          `${name} recovers in namespace ${namespace} from server name ${readFrom}, ${backupId === undefined ? "newest backup" : `backup ${backupId}`}, and archives under ${destination}; ${place}`
+        )
+      ]
+    }
+  })
+}
+
+export const action = RestoreItemAction.make({
+  selector: { includedResources: ["clusters.postgresql.cnpg.io"] },
+  decode: Cluster,
+  fetch: Effect.fnUntraced(function* (cluster, { restore }) {
+    const readFrom = recordedServerName(cluster)
+    if (readFrom === undefined) return { restore, target: undefined } satisfies Facts
+    return { restore, target: yield* fetchTarget(cluster, readFrom, restore) } satisfies Facts
+  }),
+  transform: (cluster, facts: Facts) => transform(cluster, facts),
+  encode: (item, { notes, patches }) => ({ item: Item.patch(item, patches), notes }),
+  commit: ({ override }) =>
+    override === undefined
+      ? Effect.void
+      : Effect.flatMap(Kubernetes, (kubernetes) =>
+          kubernetes.apply(coreResources.configMaps, OverrideConfigMap.toObject(override), {
+            fieldManager: OverrideConfigMap.fieldManager(override.cluster),
+            force: true
+          })
+        ).pipe(Effect.asVoid)
+})

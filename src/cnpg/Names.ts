@@ -1,0 +1,39 @@
+/** Names that CloudNativePG, the Barman Cloud plugin and this pack have agreed on with their users. */
+import type { Resource } from "../kubernetes/Kubernetes.ts"
+
+/** API group of Cluster, Backup, Pooler and their kin. */
+export const cnpgGroup = "postgresql.cnpg.io"
+
+/** @see https://github.com/cloudnative-pg/plugin-barman-cloud/blob/v0.14.0/internal/cnpgi/metadata/constants.go */
+export const barmanCloudPlugin = "barman-cloud.cloudnative-pg.io"
+
+/** @see https://github.com/cloudnative-pg/cloudnative-pg/blob/v1.30.0/pkg/utils/labels_annotations.go */
+export const label = {
+  /** On everything that the operator makes for a Cluster: the Cluster's name. */
+  cluster: "cnpg.io/cluster",
+  /** On the Secrets that it generates for users: `app` or `superuser`. */
+  userType: "cnpg.io/userType"
+} as const
+
+/** Annotations of this pack. The first two are those of the Go plugin that it replaces. */
+export const annotation = {
+  /** On a Cluster: the server name under which its archive lies. */
+  serverName: "velero-cnpg/serverName",
+  /** On a Cluster and on what it owns: the Barman id of the newest completed backup. */
+  backupId: "velero-cnpg/current-backup-id",
+  /** On what a Cluster owns: the Cluster's name. */
+  ownedBy: "velero-cnpg/owned-by-cluster",
+  /** On a Cluster or a Velero Restore, for the user to set: `object-store` (default) or `volumes`. */
+  recoverFrom: "velero-cnpg/recover-from"
+} as const
+
+/** The external cluster that a restored Cluster recovers from. */
+export const externalClusterName = "clusterBackup"
+
+/** The ConfigMap that tells Helm charts about server names. */
+export const configMapName = "cnpg-velero-override"
+
+export const resources = {
+  clusters: { group: cnpgGroup, version: "v1", resource: "clusters", kind: "Cluster", namespaced: true },
+  backups: { group: cnpgGroup, version: "v1", resource: "backups", kind: "Backup", namespaced: true }
+} as const satisfies Record<string, Resource>

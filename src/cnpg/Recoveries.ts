@@ -1,0 +1,189 @@
+/**
+ * What a backup knows about the recovery of each Cluster: read once for each Cluster and Velero backup, and then the same for
+ * the Cluster and for everything that it owns, in whatever order Velero brings them.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { KubernetesError, Resource } from "../kubernetes/Kubernetes.ts"
+import { Kubernetes, resources as coreResources } from "../kubernetes/Kubernetes.ts"
+import * as Archive from "./Archive.ts"
+import type { Cluster } from "./Cluster.ts"
+import { decodeCluster } from "./Cluster.ts"
+import { annotation, cnpgGroup, label, resources } from "./Names.ts"
+import type { Completed } from "./RecordedBackup.ts"
+import { newest } from "./RecordedBackup.ts"
+
+/** What is known of a Cluster's backups. */
+export type Recorded =
+  | { readonly _tag: "Found"; readonly backup: Completed }
+  | { readonly _tag: "NoneCompleted" }
+  /** They could not be read; `reason` says why and what to do. */
+  | { readonly _tag: "Unknown"; readonly reason: string }
+
+/** What is known of a Cluster. */
+export interface Recovery {
+  readonly clusterUid: string | undefined
+  readonly archive: Archive.Archive
+  /** `Unknown` also where there is no archive to recover from. */
+  readonly recorded: Recorded
+  /** The Cluster's `recover-from` annotation, unchecked. */
+  readonly recoverFrom: string | undefined
+}
+
+/** Kinds through which a Cluster owns an object indirectly. */
+export type Parent = "Service" | "Job"
+
+export class Recoveries extends Context.Service<
+  Recoveries,
+  {
+    /** The recovery of a Cluster whose view is at hand. */
+    readonly ofCluster: (owner: string, cluster: Cluster) => Effect.Effect<Recovery>
+    /** The recovery of a Cluster by name: it is read unless it is known already. None where there is no such Cluster. */
+    readonly ofName: (owner: string, namespace: string, name: string) => Effect.Effect<Option.Option<Recovery>>
+    /** Names of the Services or Jobs that a Cluster owns itself; empty where they cannot be read. */
+    readonly ownedParents: (
+      owner: string,
+      namespace: string,
+      cluster: string,
+      kind: Parent
+    ) => Effect.Effect<ReadonlySet<string>>
+  }
+>()("velero-plugin-cnpg/cnpg/Recoveries") {}
+
+const noArchive: Recorded = { _tag: "Unknown", reason: "the Cluster has no archive to recover from" }
+
+const parentResources: Record<Parent, Resource> = { Service: coreResources.services, Job: coreResources.jobs }
+
+interface Owned {
+  readonly kind?: string
+  readonly apiVersion?: string
+  readonly name?: string
+}
+
+/** Whether an owner reference points at a CNPG object of a kind. */
+export const isCnpgOwner = (reference: Owned, kind: string): boolean =>
+  reference.kind === kind && (reference.apiVersion ?? "").startsWith(`${cnpgGroup}/`)
+
+/** Runs each key's effect once for the current owner; waits for the one that is under way. */
+const makeOnce = () => {
+  let owner = ""
+  let known = new Map<string, Effect.Effect<unknown>>()
+  return <A>(forOwner: string, key: string, effect: Effect.Effect<A>): Effect.Effect<A> =>
+    Effect.suspend(() => {
+      if (forOwner !== owner) {
+        owner = forOwner
+        known = new Map()
+      }
+      const existing = known.get(key) as Effect.Effect<A> | undefined
+      if (existing !== undefined) return existing
+      return Effect.flatMap(Effect.cached(effect), (cached) => {
+        const raced = known.get(key) as Effect.Effect<A> | undefined
+        if (raced !== undefined) return raced
+        known.set(key, cached)
+        return cached
+      })
+    })
+}
+
+const make = Effect.gen(function* () {
+  const kubernetes = yield* Kubernetes
+  const once = makeOnce()
+
+  const recordedOf = (cluster: Cluster, archive: Archive.Recoverable): Effect.Effect<Recorded> =>
+    kubernetes
+      .fold(
+        resources.backups,
+        { namespace: cluster.metadata.namespace ?? "" },
+        () => Option.none<Completed>(),
+        newest(cluster, archive)
+      )
+      .pipe(
+        Effect.map(
+          Option.match({
+            onNone: (): Recorded => ({ _tag: "NoneCompleted" }),
+            onSome: (backup): Recorded => ({ _tag: "Found", backup })
+          })
+        ),
+        Effect.catch((error) => Effect.succeed<Recorded>({ _tag: "Unknown", reason: error.message }))
+      )
+
+  const recoveryOf = (cluster: Cluster): Effect.Effect<Recovery> => {
+    const archive = Archive.find(cluster)
+    return Effect.map(
+      Archive.isRecoverable(archive) ? recordedOf(cluster, archive) : Effect.succeed(noArchive),
+      (recorded) => ({
+        clusterUid: cluster.metadata.uid ?? undefined,
+        archive,
+        recorded,
+        recoverFrom: cluster.metadata.annotations?.[annotation.recoverFrom]
+      })
+    )
+  }
+
+  const unreadable = (error: KubernetesError): Effect.Effect<Option.Option<Recovery>> =>
+    error._tag === "NotFound"
+      ? Effect.succeedNone
+      : Effect.succeedSome({
+          clusterUid: undefined,
+          archive: { _tag: "None" },
+          recorded: { _tag: "Unknown", reason: error.message },
+          recoverFrom: undefined
+        })
+
+  const keyOf = (namespace: string, name: string) => `${namespace}/${name}`
+
+  return Recoveries.of({
+    ofCluster: (owner, cluster) =>
+      Effect.map(
+        once(
+          owner,
+          keyOf(cluster.metadata.namespace ?? "", cluster.metadata.name),
+          Effect.asSome(recoveryOf(cluster))
+        ) as Effect.Effect<Option.Option<Recovery>>,
+        // A Cluster that was looked up by name before it existed: what is at hand is newer.
+        Option.getOrElse((): Recovery => ({
+          clusterUid: cluster.metadata.uid ?? undefined,
+          archive: Archive.find(cluster),
+          recorded: { _tag: "NoneCompleted" },
+          recoverFrom: cluster.metadata.annotations?.[annotation.recoverFrom]
+        }))
+      ),
+    ofName: (owner, namespace, name) =>
+      once(
+        owner,
+        keyOf(namespace, name),
+        kubernetes.get(resources.clusters, namespace, name).pipe(
+          Effect.flatMap((object) =>
+            Option.match(decodeCluster(object), {
+              onNone: () => Effect.succeedNone,
+              onSome: (cluster) => Effect.asSome(recoveryOf(cluster))
+            })
+          ),
+          Effect.catch(unreadable)
+        )
+      ),
+    ownedParents: (owner, namespace, cluster, kind) =>
+      once(
+        owner,
+        `${kind} ${keyOf(namespace, cluster)}`,
+        kubernetes
+          .fold(
+            parentResources[kind],
+            { namespace, labelSelector: `${label.cluster}=${cluster}` },
+            () => new Set<string>(),
+            (names, { metadata }) => {
+              const owners = (metadata?.["ownerReferences"] ?? []) as ReadonlyArray<Owned>
+              const isOwned = owners.some(
+                (reference) => isCnpgOwner(reference, "Cluster") && reference.name === cluster
+              )
+              return isOwned && metadata?.name !== undefined ? names.add(metadata.name) : names
+            }
+          )
+          .pipe(Effect.orElseSucceed((): ReadonlySet<string> => new Set()))
+      )
+  })
+})
+
+export const layer: Layer.Layer<Recoveries, never, Kubernetes> = Layer.effect(Recoveries, make)

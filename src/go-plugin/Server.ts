@@ -1,0 +1,135 @@
+/**
+ * A go-plugin server: handshake, go-plugin's own services, the application's services, and an orderly end.
+ *
+ * The order matters to hosts: listen first, print the line second (they dial at once, without retrying), answer `Shutdown`
+ * before ending (they wait two seconds, then kill), exit with 0 (anything else is an error line in their log).
+ *
+ * @see https://github.com/hashicorp/go-plugin/blob/v1.6.0/docs/guide-plugin-write-non-go.md
+ * @see https://github.com/hashicorp/go-plugin/blob/v1.6.0/grpc_server.go
+ */
+import * as grpc from "@grpc/grpc-js"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as ManagedRuntime from "effect/ManagedRuntime"
+import { GRPCBrokerDefinition } from "../generated/go-plugin/broker.ts"
+import { GRPCControllerDefinition } from "../generated/go-plugin/controller.ts"
+import { GRPCStdioDefinition } from "../generated/go-plugin/stdio.ts"
+import { HealthCheckResponse_ServingStatus, HealthDefinition } from "../generated/grpc/health.ts"
+import type { AutoMtlsError, Credentials } from "./AutoMtls.ts"
+import type { Environment, HandshakeConfig } from "./Handshake.ts"
+import * as Handshake from "./Handshake.ts"
+import type { Service } from "./Rpc.ts"
+import * as Rpc from "./Rpc.ts"
+import { SocketError } from "./Socket.ts"
+import * as Socket from "./Socket.ts"
+import type { Details } from "./Status.ts"
+
+/** What the plugin needs of its process; `bin/` supplies it. */
+export interface HostProcess {
+  readonly env: Environment
+  /** Writes to the real stdout, which belongs to the handshake. */
+  readonly writeHandshake: (line: string) => void
+  /** Ends once the process is asked to end by a signal. */
+  readonly terminated: Effect.Effect<void>
+}
+
+export interface Options<R> {
+  readonly handshake: HandshakeConfig
+  readonly services: ReadonlyArray<Service<R>>
+  readonly runtime: ManagedRuntime.ManagedRuntime<R, never>
+  readonly details: Details
+}
+
+/** Hosts kill two seconds after `Shutdown`; calls that are still running get this long, in milliseconds, to end. */
+const drainMillis = 1000
+
+/** Limits are the host's business: Velero sends and receives up to 2 GiB, Go plugins stop at 4 MiB. */
+const serverOptions: grpc.ServerOptions = {
+  "grpc.max_receive_message_length": -1,
+  "grpc.max_send_message_length": -1
+}
+
+/** The name under which go-plugin's health check asks. */
+const healthServiceName = "plugin"
+
+const standardServices = (ended: Deferred.Deferred<void>): ReadonlyArray<Service<never>> => [
+  Rpc.service(HealthDefinition, {
+    check: ({ service }) =>
+      Effect.succeed({
+        status:
+          service === healthServiceName || service === ""
+            ? HealthCheckResponse_ServingStatus.SERVING
+            : HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN
+      })
+  }),
+  Rpc.service(GRPCControllerDefinition, { shutdown: () => Effect.as(Deferred.succeed(ended, undefined), {}) }),
+  // Hosts open these two streams when they connect and keep them for the life of the plugin.
+  Rpc.service(GRPCBrokerDefinition, { startStream: () => Deferred.await(ended) }),
+  Rpc.service(GRPCStdioDefinition, { streamStdio: () => Deferred.await(ended) })
+]
+
+const serverCredentials = (mtls: Credentials | undefined): grpc.ServerCredentials =>
+  mtls === undefined
+    ? grpc.ServerCredentials.createInsecure()
+    : grpc.ServerCredentials.createSsl(
+        Buffer.from(mtls.clientCertificate),
+        [{ cert_chain: Buffer.from(mtls.certificate), private_key: Buffer.from(mtls.privateKey) }],
+        true
+      )
+
+const listen = (server: grpc.Server, path: string, mtls: Credentials | undefined) =>
+  Effect.callback<void, SocketError>((resume) => {
+    server.bindAsync(`unix:${path}`, serverCredentials(mtls), (error) =>
+      resume(error === null ? Effect.void : Effect.fail(new SocketError({ detail: `${path}: ${error.message}` })))
+    )
+  })
+
+/** Lets calls end by themselves, then cancels what is left. */
+const close = (server: grpc.Server) =>
+  Effect.callback<void>((resume) => {
+    server.tryShutdown(() => resume(Effect.void))
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: drainMillis,
+      orElse: () => Effect.sync(() => server.forceShutdown())
+    })
+  )
+
+/** Serves until the host asks for the end or a signal does. The socket is removed on every way out. */
+export const serve = <R>(
+  host: HostProcess,
+  { details, handshake, runtime, services }: Options<R>
+): Effect.Effect<void, SocketError | AutoMtlsError> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const ended = yield* Deferred.make<void>()
+      const server = new grpc.Server(serverOptions)
+      for (const service of standardServices(ended)) {
+        Rpc.addService(server, service, runtime, details)
+      }
+      for (const service of services) Rpc.addService(server, service, runtime, details)
+
+      const clientCertificate = host.env["PLUGIN_CLIENT_CERT"]
+      const mtls = clientCertificate
+        ? yield* Effect.flatMap(
+            Effect.promise(() => import("./AutoMtls.ts")),
+            ({ make }) => make(clientCertificate)
+          )
+        : undefined
+      const path = yield* Effect.acquireRelease(Socket.choosePath(host.env), Socket.remove)
+      yield* Effect.acquireRelease(listen(server, path, mtls), () => close(server))
+      yield* Socket.grantGroup(path, host.env)
+
+      host.writeHandshake(
+        Handshake.handshakeLine({
+          protocolVersion: Handshake.negotiateVersion(host.env["PLUGIN_PROTOCOL_VERSIONS"], handshake),
+          network: "unix",
+          address: path,
+          certificate: mtls?.der,
+          // One connection carries everything here; a host that wants yamux framing must hear so.
+          multiplex: host.env["PLUGIN_MULTIPLEX_GRPC"] === undefined ? undefined : false
+        })
+      )
+      yield* Effect.race(Deferred.await(ended), host.terminated)
+    })
+  )

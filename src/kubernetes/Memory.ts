@@ -1,0 +1,80 @@
+/**
+ * Kubernetes in memory, for tests of actions.
+ *
+ * **When to use**: unit tests of `fetch` and `commit` steps. **Gotchas** (for these, use `testing/ApiServer.ts`): apply merges
+ * objects and replaces everything else, without ownership or conflicts; selectors know `key`, `key=value` and commas; nothing
+ * is paged, validated, defaulted or refused.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { KubernetesObject, Resource } from "./Kubernetes.ts"
+import { describe, Kubernetes, NotFound } from "./Kubernetes.ts"
+
+const apiVersionOf = ({ group, version }: Resource): string => (group === "" ? version : `${group}/${version}`)
+
+const isOf = (resource: Resource, object: KubernetesObject): boolean =>
+  object.kind === resource.kind && (object.apiVersion ?? "") === apiVersionOf(resource)
+
+const keyOf = (object: KubernetesObject): string =>
+  [object.apiVersion, object.kind, object.metadata?.namespace ?? "", object.metadata?.name].join("|")
+
+const matchesLabels = (object: KubernetesObject, selector: string | undefined): boolean =>
+  (selector ?? "")
+    .split(",")
+    .filter((term) => term !== "")
+    .every((term) => {
+      const [key = "", value] = term.split("=")
+      const label = object.metadata?.labels?.[key]
+      return value === undefined ? label !== undefined : label === value
+    })
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const merge = (old: unknown, applied: unknown): unknown =>
+  isObject(old) && isObject(applied)
+    ? Object.fromEntries([
+        ...Object.entries(old),
+        ...Object.entries(applied).map(([key, value]) => [key, merge(old[key], value)])
+      ])
+    : applied
+
+/** A cluster in memory, with a way to look at it. */
+export interface Memory {
+  readonly layer: Layer.Layer<Kubernetes>
+  /** All objects, in the order in which they came. */
+  readonly objects: () => ReadonlyArray<KubernetesObject>
+}
+
+/** A cluster that holds these objects. */
+export const make = (initial: ReadonlyArray<KubernetesObject> = []): Memory => {
+  const objects = new Map(initial.map((object) => [keyOf(object), object]))
+  const service = Kubernetes.of({
+    get: (resource, namespace, name) =>
+      Effect.suspend(() => {
+        const found = objects.get([apiVersionOf(resource), resource.kind, namespace ?? "", name].join("|"))
+        return found === undefined
+          ? Effect.fail(new NotFound({ what: describe(resource, namespace, name), detail: "not found" }))
+          : Effect.succeed(found)
+      }),
+    fold: (resource, selection, start, step) =>
+      Effect.sync(() =>
+        [...objects.values()]
+          .filter((object) => isOf(resource, object))
+          .filter(({ metadata }) => selection.namespace === undefined || metadata?.namespace === selection.namespace)
+          .filter((object) => matchesLabels(object, selection.labelSelector))
+          .reduce(step, start())
+      ),
+    apply: (_, object) =>
+      Effect.sync(() => {
+        const key = keyOf(object)
+        const applied = merge(objects.get(key) ?? {}, object) as KubernetesObject
+        objects.set(key, applied)
+        return applied
+      })
+  })
+  return { layer: Layer.succeed(Kubernetes, service), objects: () => [...objects.values()] }
+}
+
+/** The layer alone, where nothing is looked at afterwards. */
+export const layer = (initial: ReadonlyArray<KubernetesObject> = []): Layer.Layer<Kubernetes> => make(initial).layer

@@ -1,0 +1,41 @@
+/**
+ * The Velero Backup that an action works for, as far as actions read it.
+ *
+ * @see https://pkg.go.dev/github.com/vmware-tanzu/velero/pkg/apis/velero/v1#Backup
+ */
+import * as Schema from "effect/Schema"
+import * as View from "./View.ts"
+
+const Metadata = Schema.Struct({
+  name: View.optional(Schema.String),
+  namespace: View.optional(Schema.String),
+  uid: View.optional(Schema.String),
+  creationTimestamp: View.optional(Schema.String),
+  labels: View.optional(View.StringMap),
+  annotations: View.optional(View.StringMap)
+})
+
+export const Backup = Schema.Struct({
+  metadata: View.optional(Metadata),
+  spec: View.optional(
+    Schema.Struct({
+      includedNamespaces: View.optional(Schema.Array(Schema.String)),
+      excludedNamespaces: View.optional(Schema.Array(Schema.String)),
+      includedResources: View.optional(Schema.Array(Schema.String)),
+      excludedResources: View.optional(Schema.Array(Schema.String))
+    })
+  ),
+  status: View.optional(Schema.Struct({ phase: View.optional(Schema.String) }))
+})
+export interface Backup extends Schema.Schema.Type<typeof Backup> {}
+
+/** What tells one Backup from another in caches: its UID, or its name where a test host gives none. */
+export const key = ({ metadata }: Backup): string =>
+  metadata?.uid || `${metadata?.namespace ?? ""}/${metadata?.name ?? ""}`
+
+/** `namespace/name`, as Velero logs it. */
+export const describe = ({ metadata }: Backup): string => `${metadata?.namespace ?? ""}/${metadata?.name ?? ""}`
+
+/** Whether Velero runs the actions a second time, on `postOperationItems`; no new operation may start then. */
+export const isFinalizing = ({ status }: Backup): boolean =>
+  status?.phase === "Finalizing" || status?.phase === "FinalizingPartiallyFailed"

@@ -1,0 +1,38 @@
+/**
+ * The arguments that a plugin gets from Velero's server.
+ *
+ * Velero up to 1.14 passes `--log-level LEVEL` and perhaps `--features a,b`; later ones pass all of the server's own flags on.
+ * Only the log level matters here; everything else is accepted and ignored, whatever it is.
+ *
+ * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/clientmgmt/process/client_builder.go
+ */
+import type * as LogLevel from "effect/LogLevel"
+
+/** logrus' names, as Velero's flag takes them. */
+const levels: Readonly<Record<string, LogLevel.LogLevel>> = {
+  trace: "Trace",
+  debug: "Debug",
+  info: "Info",
+  warn: "Warn",
+  warning: "Warn",
+  error: "Error",
+  fatal: "Fatal",
+  panic: "Fatal"
+}
+
+const flag = "--log-level"
+
+/** The level of the last `--log-level x` or `--log-level=x`, else of the variable LOG_LEVEL, else `Info`. */
+export const logLevel = (
+  args: ReadonlyArray<string>,
+  env: Readonly<Record<string, string | undefined>>
+): LogLevel.LogLevel => {
+  const given = args.flatMap((arg, index) => {
+    if (arg.startsWith(`${flag}=`)) return [arg.slice(flag.length + 1)]
+    return arg === flag ? [args[index + 1] ?? ""] : []
+  })
+  const known = [...given, ...(given.length === 0 ? [env["LOG_LEVEL"] ?? ""] : [])]
+    .map((name) => levels[name.toLowerCase()])
+    .findLast((level) => level !== undefined)
+  return known ?? "Info"
+}

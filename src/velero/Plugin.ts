@@ -1,0 +1,67 @@
+/**
+ * A pack's list of plugins: kinds, names, and how to load each.
+ *
+ * As in Velero's Go SDK a plugin is registered by name with an initializer that runs at its first use, so that listing plugins
+ * loads none of them.
+ */
+import * as Data from "effect/Data"
+import * as Result from "effect/Result"
+import type { BackupItemAction } from "./BackupItemAction.ts"
+import * as PluginName from "./PluginName.ts"
+import type { RestoreItemAction } from "./RestoreItemAction.ts"
+
+/** Implementations by Velero's name of their kind. */
+export interface Implementations<R> {
+  readonly BackupItemAction: BackupItemAction<R>
+  readonly BackupItemActionV2: BackupItemAction<R>
+  readonly RestoreItemAction: RestoreItemAction<R>
+  readonly RestoreItemActionV2: RestoreItemAction<R>
+}
+
+/** @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/framework/common/plugin_kinds.go */
+export type Kind = keyof Implementations<never>
+
+interface Registration<K extends Kind, R> {
+  readonly kind: K
+  readonly name: string
+  readonly load: () => Promise<Implementations<R>[K]>
+}
+
+/** One plugin of a pack; `R` are the services that it needs. */
+export type Plugin<R> = { readonly [K in Kind]: Registration<K, R> }[Kind]
+
+const register =
+  <K extends Kind>(kind: K) =>
+  <R>(name: string, load: () => Promise<Implementations<R>[K]>): Registration<K, R> => ({ kind, name, load })
+
+/** Velero 1.0 and later. An operation that the action starts is not followed. */
+export const backupItemAction = register("BackupItemAction")
+/** Velero 1.11 and later. */
+export const backupItemActionV2 = register("BackupItemActionV2")
+/** Velero 1.0 and later. An operation that the action starts is not followed. */
+export const restoreItemAction = register("RestoreItemAction")
+/** Velero 1.11 and later. */
+export const restoreItemActionV2 = register("RestoreItemActionV2")
+
+/** A list that Velero would refuse, which would make its server exit. */
+export class InvalidPluginList extends Data.TaggedError("InvalidPluginList")<{ readonly detail: string }> {
+  override get message() {
+    return `these plugins cannot be served: ${this.detail}`
+  }
+}
+
+/** Checks names as Velero does: well-formed, and unique within a kind. */
+export const list = <R>(
+  plugins: ReadonlyArray<Plugin<R>>
+): Result.Result<ReadonlyArray<Plugin<R>>, InvalidPluginList> => {
+  const names = new Map<Kind, Set<string>>()
+  for (const { kind, name } of plugins) {
+    const existing = names.get(kind) ?? new Set()
+    const checked = PluginName.validate(name, existing)
+    if (Result.isFailure(checked)) {
+      return Result.fail(new InvalidPluginList({ detail: `${kind} ${name}: ${checked.failure.message}` }))
+    }
+    names.set(kind, existing.add(name))
+  }
+  return Result.succeed(plugins)
+}

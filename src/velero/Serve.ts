@@ -1,0 +1,76 @@
+/**
+ * Serves a pack's plugins to Velero.
+ *
+ * The process is handed in by `bin/`; nothing here looks at it by itself. Starting loads no plugin and touches no cluster: an
+ * executable that fails to start makes Velero's server exit.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import type { Environment, HandshakeConfig } from "../go-plugin/Handshake.ts"
+import * as Handshake from "../go-plugin/Handshake.ts"
+import * as Log from "../go-plugin/Log.ts"
+import type { AutoMtlsError } from "../go-plugin/AutoMtls.ts"
+import * as Server from "../go-plugin/Server.ts"
+import type { SocketError } from "../go-plugin/Socket.ts"
+import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
+import * as Flags from "./Flags.ts"
+import type { InvalidPluginList, Plugin } from "./Plugin.ts"
+import * as Plugins from "./Plugin.ts"
+import * as PluginConfig from "./PluginConfig.ts"
+import * as BackupItemActions from "./wire/BackupItemActions.ts"
+import * as PluginLister from "./wire/PluginLister.ts"
+import * as RestoreItemActions from "./wire/RestoreItemActions.ts"
+import { details } from "./wire/Stack.ts"
+
+/** @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/framework/handshake.go */
+export const handshake: HandshakeConfig = {
+  cookieKey: "VELERO_PLUGIN",
+  cookieValue: "hello",
+  protocolVersions: [2]
+}
+
+/** Whether Velero started the process. */
+export const isStartedByVelero = (env: Environment): boolean => Handshake.isStartedByHost(env, handshake)
+
+/** The process that serves. */
+export interface VeleroProcess extends Server.HostProcess {
+  /** Path of the executable, which Velero starts again for each backup and restore. */
+  readonly command: string
+  readonly args: ReadonlyArray<string>
+  readonly writeLog: Log.Write
+}
+
+/** Logging as Velero reads it, at the level that Velero asks for. */
+export const logLayer = ({ args, env, writeLog }: VeleroProcess): Layer.Layer<never> =>
+  Log.layer({ write: writeLog, level: Flags.logLevel(args, env) })
+
+/** Serves until Velero ends the plugin. `services` are what the plugins need besides their configuration. */
+export const serve = <R>(
+  plugins: ReadonlyArray<Plugin<R>>,
+  services: Layer.Layer<Exclude<R, PluginConfig.PluginConfig> | Kubernetes>,
+  host: VeleroProcess
+): Effect.Effect<void, InvalidPluginList | SocketError | AutoMtlsError> =>
+  Effect.gen(function* () {
+    const list = yield* Effect.fromResult(Plugins.list(plugins))
+    const log = logLayer(host)
+    // The type of a union minus a member plus that member is not seen to be the union.
+    const all = Layer.mergeAll(PluginConfig.layer.pipe(Layer.provideMerge(services)), log).pipe(
+      Layer.provide(log)
+    ) as Layer.Layer<R | PluginConfig.PluginConfig>
+    yield* Effect.acquireUseRelease(
+      Effect.sync(() => ManagedRuntime.make(all)),
+      (runtime) =>
+        Server.serve(host, {
+          handshake,
+          runtime,
+          details,
+          services: [
+            PluginLister.service(list, host.command),
+            ...BackupItemActions.services(list),
+            ...RestoreItemActions.services(list)
+          ]
+        }),
+      (runtime) => runtime.disposeEffect
+    )
+  }).pipe(Effect.provide(logLayer(host)))
