@@ -1,1 +1,95 @@
-export const run = async (_args: ReadonlyArray<string>): Promise<number> => 1
+/**
+ * Commands for people, on the executable that Velero loads. They are loaded only when somebody types one.
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Argument from "effect/cli/Argument"
+import * as CliError from "effect/cli/CliError"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import packageJson from "../../package.json" with { type: "json" }
+import * as Preview from "./Preview.ts"
+import * as Render from "./Render.ts"
+
+/** The preview was shown, and an action failed in it. */
+class ActionFailed extends Data.TaggedError("ActionFailed") {
+  override get message() {
+    return "an action failed on an item; see the lines marked with !"
+  }
+}
+
+const hasColours = (): boolean => process.stdout.isTTY === true && !process.env["NO_COLOR"]
+
+const keyValues = (name: string) =>
+  Flag.KeyValuePair(name).pipe(Flag.optional, Flag.map(Option.getOrElse((): Record<string, string> => ({}))))
+
+const preview = Command.make(
+  "preview",
+  {
+    files: Argument.String("FILE").pipe(
+      Argument.withDescription("Manifests: YAML with any number of documents, JSON, or a List; - is standard input"),
+      Argument.variadic({ min: 1 })
+    ),
+    namespaceMapping: keyValues("map-namespace").pipe(
+      Flag.withDescription("Restore namespace a into b, as velero restore create --namespace-mappings a:b does"),
+      Flag.withMetavar("a=b")
+    ),
+    restoreAnnotations: keyValues("annotate-restore").pipe(
+      Flag.withDescription("Annotation of the Velero Restore, such as velero-cnpg/recover-from=volumes"),
+      Flag.withMetavar("key=value")
+    ),
+    output: Flag.Literals("output", ["text", "json"]).pipe(
+      Flag.withAlias("o"),
+      Flag.withDefault("text"),
+      Flag.withDescription("text for people, json for programs")
+    )
+  },
+  Effect.fnUntraced(function* ({ files, namespaceMapping, output, restoreAnnotations }) {
+    const shown = yield* Preview.run({ executable: process.execPath, files, namespaceMapping, restoreAnnotations })
+    yield* Console.log(
+      output === "json"
+        ? JSON.stringify(Render.toJson(shown), undefined, 2)
+        : Render.render(shown, Render.style(hasColours()))
+    )
+    if (Preview.hasFailed(shown)) return yield* new ActionFailed()
+  })
+).pipe(
+  Command.withDescription(
+    "Show what a Velero backup of these manifests would record and what a restore would change. Needs no cluster and changes none."
+  ),
+  Command.withExamples([
+    { command: "velero-plugin-cnpg preview shop.yaml", description: "Restore in place" },
+    {
+      command:
+        "kubectl get -n shop cluster,backup,pvc,svc,secret,deploy -o yaml | velero-plugin-cnpg preview - --map-namespace shop=shop2",
+      description: "Restore a living namespace beside itself"
+    }
+  ])
+)
+
+const root = Command.make("velero-plugin-cnpg").pipe(
+  Command.withDescription(
+    "Velero plugins that recover CloudNativePG clusters. Velero starts this executable itself, from its plugin directory; by hand it has these commands."
+  ),
+  Command.withSubcommands([preview])
+)
+
+/** Runs a command; resolves with the exit code. */
+export const run = async (args: ReadonlyArray<string>): Promise<number> => {
+  const exit = await Effect.runPromiseExit(
+    Command.runWith(root, { version: packageJson.version })(args).pipe(
+      // The command line's own errors have been explained already, with the help.
+      Effect.tapError((error) =>
+        CliError.isCliError(error)
+          ? Effect.void
+          : Effect.sync(() => process.stderr.write(`velero-plugin-cnpg: ${error.message}\n`))
+      ),
+      Effect.provide(NodeServices.layer)
+    )
+  )
+  return Exit.isSuccess(exit) ? 0 : 1
+}

@@ -74,13 +74,18 @@ export const parse = (file: string, text: string): Result.Result<ReadonlyArray<K
   )
 }
 
+const unreadable = (cause: unknown): string => {
+  if (!(cause instanceof Error)) return String(cause)
+  return "code" in cause && cause.code === "ENOENT" ? "there is no such file" : cause.message
+}
+
 /** Objects of files, in order; `-` is standard input. */
 export const load = (files: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<KubernetesObject>, ManifestError> =>
   Effect.map(
     Effect.forEach(files, (file) =>
       Effect.try({
         try: () => Fs.readFileSync(file === "-" ? 0 : file, "utf8"),
-        catch: (cause) => new ManifestError({ file, detail: cause instanceof Error ? cause.message : String(cause) })
+        catch: (cause) => new ManifestError({ file, detail: unreadable(cause) })
       }).pipe(Effect.flatMap((text) => Effect.fromResult(parse(file === "-" ? "standard input" : file, text))))
     ),
     (objects) => objects.flat()

@@ -1,0 +1,144 @@
+/**
+ * What a backup would record and a restore would change, shown on anybody's manifests without a cluster.
+ *
+ * Nothing is simulated that the plugin does: its own executable is started as Velero starts it, an in-process API server
+ * stands behind it with the objects of the manifests, and Velero's part is played by `testing/VeleroHost.ts`.
+ */
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import * as Effect from "effect/Effect"
+import type { CallFailed, LogLine, PluginNotStarted } from "../go-plugin/Client.ts"
+import type { ManifestError } from "../kubernetes/Manifests.ts"
+import * as Manifests from "../kubernetes/Manifests.ts"
+import type { ApiServer, ApiServerError, KubernetesObject } from "../testing/ApiServer.ts"
+import * as ApiServers from "../testing/ApiServer.ts"
+import type { BackedUp, Entry, Restored } from "../testing/VeleroHost.ts"
+import * as VeleroHost from "../testing/VeleroHost.ts"
+
+export interface Options {
+  readonly executable: string
+  /** `-` is standard input. */
+  readonly files: ReadonlyArray<string>
+  readonly namespaceMapping: Readonly<Record<string, string>>
+  /** Annotations of the Velero Restore, such as `velero-cnpg/recover-from: volumes`. */
+  readonly restoreAnnotations: Readonly<Record<string, string>>
+}
+
+/** Everything that there is to show. */
+export interface Preview {
+  readonly namespaceMapping: Readonly<Record<string, string>>
+  readonly backup: { readonly items: ReadonlyArray<BackedUp>; readonly logs: ReadonlyArray<LogLine> }
+  readonly restore: { readonly items: ReadonlyArray<Restored>; readonly logs: ReadonlyArray<LogLine> }
+  /** Objects that the plugin itself wrote to the cluster. */
+  readonly written: ReadonlyArray<KubernetesObject>
+}
+
+const defaultNamespace = "default"
+
+/** As `kubectl apply` would place it. */
+const placed = (object: KubernetesObject): KubernetesObject =>
+  object.metadata.namespace === undefined && ApiServers.resourceOfKind(object.apiVersion, object.kind).namespaced
+    ? { ...object, metadata: { ...object.metadata, namespace: defaultNamespace } }
+    : object
+
+/** A kubeconfig for the plugin's process: it holds a token, so nobody else may read it. */
+const kubeconfigFile = (cluster: ApiServer) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "velero-plugin-preview-"))
+        Fs.writeFileSync(Path.join(directory, "kubeconfig"), cluster.kubeconfig, { mode: 0o600 })
+        return directory
+      }),
+      (directory) => Effect.sync(() => Fs.rmSync(directory, { recursive: true, force: true }))
+    ),
+    (directory) => Path.join(directory, "kubeconfig")
+  )
+
+/** Velero's own namespace holds the plugin's configuration, which is not part of the backup. */
+const isBackedUp = ({ kind, name, namespace }: Entry): boolean =>
+  namespace !== VeleroHost.veleroNamespace && !(kind === "Namespace" && name === VeleroHost.veleroNamespace)
+
+/** Objects that requests changed, as they are now. */
+const writtenObjects = (cluster: ApiServer): ReadonlyArray<KubernetesObject> => {
+  const paths = new Set(
+    cluster
+      .requests()
+      .filter(({ method, status }) => method !== "GET" && status >= 200 && status < 300)
+      .map(({ path }) => path)
+  )
+  return cluster.all().filter(({ apiVersion, kind, metadata }) => {
+    const { resource } = ApiServers.resourceOfKind(apiVersion, kind)
+    const root = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`
+    const place = metadata.namespace === undefined ? "" : `/namespaces/${metadata.namespace}`
+    return paths.has(`${root}${place}/${resource}/${metadata.name ?? ""}`)
+  })
+}
+
+/** Backs up, loses what is not mapped elsewhere, restores. */
+export const run = ({
+  executable,
+  files,
+  namespaceMapping,
+  restoreAnnotations
+}: Options): Effect.Effect<Preview, ManifestError | ApiServerError | PluginNotStarted | CallFailed> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const manifests = yield* Manifests.load(files)
+      const objects = (manifests as ReadonlyArray<KubernetesObject>).map(placed)
+      const cluster = yield* ApiServers.make({ objects, createNamespaces: true })
+      const kubeconfig = yield* kubeconfigFile(cluster)
+      const logs = { backup: [] as Array<LogLine>, restore: [] as Array<LogLine> }
+      const options = (onLog: (line: LogLine) => void): VeleroHost.Options => ({
+        executable,
+        env: { KUBECONFIG: kubeconfig, VELERO_NAMESPACE: VeleroHost.veleroNamespace, TMPDIR: Os.tmpdir() },
+        args: ["--log-level", "info"],
+        onLog
+      })
+      const plugins = yield* VeleroHost.discover(options(() => {}))
+      const given = new Set(objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? ""}/${metadata.name}`))
+      const entries = cluster
+        .all()
+        .filter(({ kind, metadata }) => given.has(`${kind} ${metadata.namespace ?? ""}/${metadata.name}`))
+        .map((object) => VeleroHost.entryOf(JSON.stringify(object)))
+        .filter(isBackedUp)
+
+      const backedUp = yield* Effect.scoped(
+        Effect.flatMap(VeleroHost.manager(options((line) => logs.backup.push(line))), (manager) =>
+          VeleroHost.backup(manager, plugins, entries, { name: "preview" })
+        )
+      )
+
+      // The disaster: what is restored under its own name has to be gone first.
+      for (const { after, before } of backedUp) {
+        if (after === undefined || namespaceMapping[before.namespace] !== undefined) continue
+        const { apiVersion, kind, metadata } = JSON.parse(before.text) as KubernetesObject
+        if (kind !== "Namespace" && kind !== "CustomResourceDefinition") {
+          cluster.remove(ApiServers.resourceOfKind(apiVersion, kind), metadata.namespace, metadata.name ?? "")
+        }
+      }
+      cluster.clearRequests()
+
+      const stored = backedUp.flatMap(({ after }) => (after === undefined ? [] : [after]))
+      const restored = yield* Effect.scoped(
+        Effect.flatMap(VeleroHost.manager(options((line) => logs.restore.push(line))), (manager) =>
+          VeleroHost.restore(manager, plugins, stored, cluster, {
+            name: "preview",
+            namespaceMapping,
+            annotations: restoreAnnotations
+          })
+        )
+      )
+      return {
+        namespaceMapping,
+        backup: { items: backedUp, logs: logs.backup },
+        restore: { items: restored, logs: logs.restore },
+        written: writtenObjects(cluster)
+      }
+    })
+  )
+
+/** Whether any action failed on any item. */
+export const hasFailed = ({ backup, restore }: Preview): boolean =>
+  backup.items.some(({ error }) => error !== undefined) || restore.items.some(({ error }) => error !== undefined)

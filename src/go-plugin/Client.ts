@@ -1,0 +1,238 @@
+/**
+ * The host's half of go-plugin: starts a plugin as hashicorp/go-plugin's client does, reads its log, calls it, ends it.
+ *
+ * **When to use**: in tests and previews that must see an executable exactly as Velero sees it. **Gotchas**: no reattach, no
+ * AutoMTLS, no broker connections; `Kill` of an unresponsive plugin gives up on `Shutdown` where Go's client waits for ever.
+ *
+ * @see https://github.com/hashicorp/go-plugin/blob/v1.7.0/client.go
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import { createInterface } from "node:readline"
+import * as grpc from "@grpc/grpc-js"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import { GRPCBrokerDefinition } from "../generated/go-plugin/broker.ts"
+import { GRPCControllerDefinition } from "../generated/go-plugin/controller.ts"
+import { GRPCStdioDefinition } from "../generated/go-plugin/stdio.ts"
+import type { HandshakeConfig } from "./Handshake.ts"
+import type { HostLevel } from "./Log.ts"
+import type { Codec } from "./Rpc.ts"
+import * as Rpc from "./Rpc.ts"
+
+/** The plugin did not come up. */
+export class PluginNotStarted extends Data.TaggedError("PluginNotStarted")<{
+  readonly command: string
+  readonly detail: string
+}> {
+  override get message() {
+    return `${this.command} did not start as a plugin: ${this.detail}`
+  }
+}
+
+/** A call ended with a status other than OK. */
+export class CallFailed extends Data.TaggedError("CallFailed")<{
+  readonly method: string
+  readonly code: number
+  readonly detail: string
+  /** The trailer `grpc-status-details-bin`. */
+  readonly details: Uint8Array | undefined
+}> {
+  override get message() {
+    return this.detail
+  }
+}
+
+/** A line of the plugin's stderr, as the host understands it. */
+export interface LogLine {
+  readonly level: HostLevel
+  readonly message: string
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+const levels: ReadonlyArray<string> = ["trace", "debug", "info", "warn", "error"]
+
+/** go-plugin's rules for a line of stderr; what is not a well-formed entry is shown raw, at debug level. */
+export const parseLogLine = (line: string): LogLine => {
+  const raw: LogLine = { level: "debug", message: line, fields: {} }
+  const tagged = /^\[(TRACE|DEBUG|INFO|WARN|ERROR)\]\s*(.*)$/s.exec(line)
+  if (tagged !== null) return { ...raw, level: (tagged[1] ?? "").toLowerCase() as HostLevel, message: tagged[2] ?? "" }
+  let entry: unknown
+  try {
+    entry = JSON.parse(line)
+  } catch {
+    return raw
+  }
+  if (typeof entry !== "object" || entry === null || Array.isArray(entry)) return raw
+  const { "@level": level, "@message": message, "@timestamp": _, ...fields } = entry as Record<string, unknown>
+  return typeof level === "string" && levels.includes(level) && typeof message === "string"
+    ? { level: level as HostLevel, message, fields }
+    : raw
+}
+
+/** How a process ended. */
+export interface Exit {
+  readonly code: number | null
+  readonly signal: string | null
+}
+
+export interface Options {
+  readonly command: string
+  readonly args?: ReadonlyArray<string>
+  /** The whole environment; the handshake's variables are added. */
+  readonly env: Readonly<Record<string, string>>
+  readonly handshake: HandshakeConfig
+  readonly onLog?: (line: LogLine) => void
+}
+
+/** A running plugin. */
+export interface Client {
+  readonly pid: number
+  /** Fields of the handshake line. */
+  readonly announcement: ReadonlyArray<string>
+  /** One unary call. Interruption cancels it. */
+  readonly call: <Request, Response>(
+    service: string,
+    method: UnaryMethod<Request, Response>,
+    request: Request
+  ) => Effect.Effect<Response, CallFailed>
+  readonly exited: Effect.Effect<Exit>
+  readonly hasExited: () => boolean
+  /** SIGKILL, as a crash. */
+  readonly crash: () => void
+}
+
+/** A unary method as ts-proto generates it. */
+export interface UnaryMethod<Request, Response> {
+  readonly name: string
+  readonly requestType: Codec<Request>
+  readonly requestStream: boolean
+  readonly responseType: Codec<Response>
+  readonly responseStream: boolean
+}
+
+/** As Velero's server sets them for a plugin. */
+const hostVariables = ({ cookieKey, cookieValue, protocolVersions }: HandshakeConfig) => ({
+  [cookieKey]: cookieValue,
+  PLUGIN_MIN_PORT: "10000",
+  PLUGIN_MAX_PORT: "25000",
+  PLUGIN_PROTOCOL_VERSIONS: protocolVersions.join(",")
+})
+
+const startTimeout = "60 seconds"
+const exitTimeout = "2 seconds"
+
+const firstLine = (child: ChildProcess, command: string) =>
+  Effect.callback<string, PluginNotStarted>((resume) => {
+    const fail = (detail: string) => resume(Effect.fail(new PluginNotStarted({ command, detail })))
+    child.once("error", (error) => fail(error.message))
+    child.once("exit", (code, signal) => fail(`it exited (${signal ?? code}) before it said where it listens`))
+    if (child.stdout === null) return fail("it has no stdout")
+    // Later lines are read and dropped, as the host does, so that the plugin never blocks on a full pipe.
+    createInterface({ input: child.stdout }).once("line", (line) => resume(Effect.succeed(line)))
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: startTimeout,
+      orElse: () => Effect.fail(new PluginNotStarted({ command, detail: `no handshake within ${startTimeout}` }))
+    })
+  )
+
+const callOn =
+  (client: grpc.Client): Client["call"] =>
+  <Request, Response>(service: string, method: UnaryMethod<Request, Response>, request: Request) =>
+    Effect.callback<Response, CallFailed>((resume) => {
+      const types = Rpc.grpcMethod(service, method)
+      const call = client.makeUnaryRequest(
+        types.path,
+        types.requestSerialize,
+        types.responseDeserialize,
+        request,
+        (error, response) => {
+          if (error === null && response !== undefined) return resume(Effect.succeed(response))
+          const details = error?.metadata.get("grpc-status-details-bin")[0]
+          resume(
+            Effect.fail(
+              new CallFailed({
+                method: method.name,
+                code: error?.code ?? grpc.status.UNKNOWN,
+                detail: error?.details ?? "no answer",
+                details: details instanceof Uint8Array ? details : undefined
+              })
+            )
+          )
+        }
+      )
+      return Effect.sync(() => call.cancel())
+    })
+
+/** The two streams that every host opens and never uses. */
+const openStreams = (client: grpc.Client): void => {
+  const stdio = Rpc.grpcMethod(GRPCStdioDefinition.fullName, GRPCStdioDefinition.methods.streamStdio)
+  const broker = Rpc.grpcMethod(GRPCBrokerDefinition.fullName, GRPCBrokerDefinition.methods.startStream)
+  const streams = [
+    client.makeServerStreamRequest(stdio.path, stdio.requestSerialize, stdio.responseDeserialize, {}),
+    client.makeBidiStreamRequest(broker.path, broker.requestSerialize, broker.responseDeserialize)
+  ]
+  for (const stream of streams) stream.on("error", () => {}).resume()
+}
+
+/** Starts a plugin; the scope's end asks it to end, waits two seconds, and kills it. */
+export const start = ({
+  args = [],
+  command,
+  env,
+  handshake,
+  onLog = () => {}
+}: Options): Effect.Effect<Client, PluginNotStarted, Scope.Scope> =>
+  Effect.gen(function* () {
+    const exit = yield* Deferred.make<Exit>()
+    const child = yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const process = spawn(command, args, {
+          env: { ...env, ...hostVariables(handshake) },
+          stdio: ["ignore", "pipe", "pipe"]
+        })
+        process.once("exit", (code, signal) => Deferred.doneUnsafe(exit, Effect.succeed({ code, signal })))
+        process.once("error", () => Deferred.doneUnsafe(exit, Effect.succeed({ code: null, signal: null })))
+        return process
+      }),
+      (process) =>
+        Deferred.await(exit).pipe(
+          Effect.timeoutOption(exitTimeout),
+          Effect.tap((ended) => (Option.isNone(ended) ? Effect.sync(() => process.kill("SIGKILL")) : Effect.void))
+        )
+    )
+    if (child.stderr !== null) createInterface({ input: child.stderr }).on("line", (line) => onLog(parseLogLine(line)))
+    const line = yield* firstLine(child, command)
+    const announcement = line.trim().split("|")
+    const [core, , network, address, protocol] = announcement
+    if (core !== "1" || network !== "unix" || protocol !== "grpc" || address === undefined) {
+      return yield* new PluginNotStarted({ command, detail: `unrecognized plugin message: ${line.trim()}` })
+    }
+    const client = yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const connection = new grpc.Client(`unix:${address}`, grpc.credentials.createInsecure(), {
+          "grpc.max_receive_message_length": -1,
+          "grpc.max_send_message_length": -1
+        })
+        openStreams(connection)
+        return connection
+      }),
+      (connection) =>
+        callOn(connection)(GRPCControllerDefinition.fullName, GRPCControllerDefinition.methods.shutdown, {}).pipe(
+          Effect.timeoutOption(exitTimeout),
+          Effect.ignore,
+          Effect.andThen(Effect.sync(() => connection.close()))
+        )
+    )
+    return {
+      pid: child.pid ?? 0,
+      announcement,
+      call: callOn(client),
+      exited: Deferred.await(exit),
+      hasExited: () => child.exitCode !== null || child.signalCode !== null,
+      crash: () => void child.kill("SIGKILL")
+    }
+  })
