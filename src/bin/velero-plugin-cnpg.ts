@@ -1,15 +1,12 @@
 /** `velero-plugin-cnpg`: Velero and CloudNativePG together. */
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Recoveries from "../cnpg/Recoveries.ts"
-import * as ServerNames from "../cnpg/ServerNames.ts"
-import * as ApiServer from "../kubernetes/ApiServer.ts"
+import type { Services } from "../cnpg/Services.ts"
 import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
 import * as Plugin from "../velero/Plugin.ts"
 import { main } from "./Main.ts"
 
-type Services = Kubernetes | Recoveries.Recoveries | ServerNames.ServerNames
-
-const plugins: ReadonlyArray<Plugin.Plugin<Services>> = [
+const plugins: ReadonlyArray<Plugin.Plugin<Services | Kubernetes>> = [
   Plugin.backupItemActionV2(
     "replicated.com/cnpg-backup-plugin",
     async () => (await import("../cnpg/ClusterBackup.ts")).action
@@ -44,8 +41,12 @@ const plugins: ReadonlyArray<Plugin.Plugin<Services>> = [
   )
 ]
 
-void main<Services>({
-  plugins,
-  services: Layer.mergeAll(Recoveries.layer, ServerNames.layer).pipe(Layer.provideMerge(ApiServer.layer)),
-  commands: async (args) => (await import("../cli/Commands.ts")).run(args)
-})
+/** Loaded with the first action, not with the list of plugins. */
+const services = Layer.unwrap(
+  Effect.promise(async () => {
+    const [cnpg, kubernetes] = await Promise.all([import("../cnpg/Services.ts"), import("../kubernetes/ApiServer.ts")])
+    return Layer.provideMerge(cnpg.layer, kubernetes.layer)
+  })
+)
+
+void main<Services | Kubernetes>({ plugins, services, commands: async (args) => (await import("../cli/Commands.ts")).run(args) })

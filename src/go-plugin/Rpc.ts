@@ -91,50 +91,58 @@ interface Cancellable {
   readonly on: (event: "cancelled", listener: () => void) => unknown
 }
 
-/** Adds a service to a server; every call runs in `runtime`. */
-export const addService = <R>(
-  server: grpc.Server,
-  { definition, handlers }: Service<R>,
-  runtime: ManagedRuntime.ManagedRuntime<R, never>,
-  details: Details
-): void => {
-  for (const [name, method] of Object.entries(definition.methods)) {
-    const handler = handlers[name]
-    if (handler === undefined) continue
-    const run = (call: Cancellable, request: unknown, done: (exit: Exit.Exit<unknown, Failure>) => void) => {
-      // `suspend` turns an exception of the handler itself into a defect of its call.
-      const effect = Effect.suspend(() => handler(request)).pipe(
-        Effect.tapCause((cause) =>
-          Cause.hasDies(cause)
-            ? Effect.logError(`internal error in ${definition.fullName}/${method.name}`, cause)
-            : Effect.void
+/** Adds a service to a server. */
+export type Installation = (server: grpc.Server) => void
+
+/** A service whose calls run in `runtime`, which builds its layers at the first of them. */
+export const install =
+  <R>(
+    { definition, handlers }: Service<R>,
+    runtime: ManagedRuntime.ManagedRuntime<R, never>,
+    details: Details
+  ): Installation =>
+  (server) => {
+    for (const [name, method] of Object.entries(definition.methods)) {
+      const handler = handlers[name]
+      if (handler === undefined) continue
+      const run = (call: Cancellable, request: unknown, done: (exit: Exit.Exit<unknown, Failure>) => void) => {
+        // `suspend` turns an exception of the handler itself into a defect of its call.
+        const effect = Effect.suspend(() => handler(request)).pipe(
+          Effect.tapCause((cause) =>
+            Cause.hasDies(cause)
+              ? Effect.logError(`internal error in ${definition.fullName}/${method.name}`, cause)
+              : Effect.void
+          )
         )
-      )
-      const interrupt = runtime.runCallback(effect, { onExit: done })
-      call.on("cancelled", () => interrupt())
-    }
-    const types = grpcMethod(definition.fullName, method)
-    if (method.responseStream) {
-      const open = (call: grpc.ServerWritableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>) => {
-        if (method.requestStream) (call as grpc.ServerDuplexStream<unknown, unknown>).resume()
-        run(call, undefined, (exit) => {
-          if (Exit.isSuccess(exit)) call.end()
-          else call.emit("error", grpcError(Status.fromCause(exit.cause, details)))
-        })
+        const interrupt = runtime.runCallback(effect, { onExit: done })
+        call.on("cancelled", () => interrupt())
       }
-      server.register(
-        types.path,
-        open as grpc.handleServerStreamingCall<unknown, unknown>,
-        types.responseSerialize,
-        types.requestDeserialize,
-        method.requestStream ? "bidi" : "serverStream"
-      )
-    } else {
-      const answer: grpc.handleUnaryCall<unknown, unknown> = (call, callback) =>
-        run(call, call.request, (exit) =>
-          Exit.isSuccess(exit) ? callback(null, exit.value) : callback(grpcError(Status.fromCause(exit.cause, details)))
+      const types = grpcMethod(definition.fullName, method)
+      if (method.responseStream) {
+        const open = (
+          call: grpc.ServerWritableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>
+        ) => {
+          if (method.requestStream) (call as grpc.ServerDuplexStream<unknown, unknown>).resume()
+          run(call, undefined, (exit) => {
+            if (Exit.isSuccess(exit)) call.end()
+            else call.emit("error", grpcError(Status.fromCause(exit.cause, details)))
+          })
+        }
+        server.register(
+          types.path,
+          open as grpc.handleServerStreamingCall<unknown, unknown>,
+          types.responseSerialize,
+          types.requestDeserialize,
+          method.requestStream ? "bidi" : "serverStream"
         )
-      server.register(types.path, answer, types.responseSerialize, types.requestDeserialize, "unary")
+      } else {
+        const answer: grpc.handleUnaryCall<unknown, unknown> = (call, callback) =>
+          run(call, call.request, (exit) =>
+            Exit.isSuccess(exit)
+              ? callback(null, exit.value)
+              : callback(grpcError(Status.fromCause(exit.cause, details)))
+          )
+        server.register(types.path, answer, types.responseSerialize, types.requestDeserialize, "unary")
+      }
     }
   }
-}

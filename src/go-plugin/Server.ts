@@ -18,7 +18,7 @@ import { HealthCheckResponse_ServingStatus, HealthDefinition } from "../generate
 import type { AutoMtlsError, Credentials } from "./AutoMtls.ts"
 import type { Environment, HandshakeConfig } from "./Handshake.ts"
 import * as Handshake from "./Handshake.ts"
-import type { Service } from "./Rpc.ts"
+import type { Installation, Service } from "./Rpc.ts"
 import * as Rpc from "./Rpc.ts"
 import { SocketError } from "./Socket.ts"
 import * as Socket from "./Socket.ts"
@@ -33,10 +33,12 @@ export interface HostProcess {
   readonly terminated: Effect.Effect<void>
 }
 
-export interface Options<R> {
+export interface Options {
   readonly handshake: HandshakeConfig
-  readonly services: ReadonlyArray<Service<R>>
-  readonly runtime: ManagedRuntime.ManagedRuntime<R, never>
+  /** The application's services. */
+  readonly services: ReadonlyArray<Installation>
+  /** Where go-plugin's own services run. */
+  readonly runtime: ManagedRuntime.ManagedRuntime<never, never>
   readonly details: Details
 }
 
@@ -96,18 +98,16 @@ const close = (server: grpc.Server) =>
   )
 
 /** Serves until the host asks for the end or a signal does. The socket is removed on every way out. */
-export const serve = <R>(
+export const serve = (
   host: HostProcess,
-  { details, handshake, runtime, services }: Options<R>
+  { details, handshake, runtime, services }: Options
 ): Effect.Effect<void, SocketError | AutoMtlsError> =>
   Effect.scoped(
     Effect.gen(function* () {
       const ended = yield* Deferred.make<void>()
       const server = new grpc.Server(serverOptions)
-      for (const service of standardServices(ended)) {
-        Rpc.addService(server, service, runtime, details)
-      }
-      for (const service of services) Rpc.addService(server, service, runtime, details)
+      const standard = standardServices(ended).map((service) => Rpc.install(service, runtime, details))
+      for (const install of [...standard, ...services]) install(server)
 
       const clientCertificate = host.env["PLUGIN_CLIENT_CERT"]
       const mtls = clientCertificate

@@ -11,13 +11,15 @@ import type { Environment, HandshakeConfig } from "../go-plugin/Handshake.ts"
 import * as Handshake from "../go-plugin/Handshake.ts"
 import * as Log from "../go-plugin/Log.ts"
 import type { AutoMtlsError } from "../go-plugin/AutoMtls.ts"
+import type { Service } from "../go-plugin/Rpc.ts"
+import * as Rpc from "../go-plugin/Rpc.ts"
 import * as Server from "../go-plugin/Server.ts"
 import type { SocketError } from "../go-plugin/Socket.ts"
 import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
 import * as Flags from "./Flags.ts"
 import type { InvalidPluginList, Plugin } from "./Plugin.ts"
 import * as Plugins from "./Plugin.ts"
-import * as PluginConfig from "./PluginConfig.ts"
+import type { PluginConfig } from "./PluginConfig.ts"
 import * as BackupItemActions from "./wire/BackupItemActions.ts"
 import * as PluginLister from "./wire/PluginLister.ts"
 import * as RestoreItemActions from "./wire/RestoreItemActions.ts"
@@ -48,29 +50,34 @@ export const logLayer = ({ args, env, writeLog }: VeleroProcess): Layer.Layer<ne
 /** Serves until Velero ends the plugin. `services` are what the plugins need besides their configuration. */
 export const serve = <R>(
   plugins: ReadonlyArray<Plugin<R>>,
-  services: Layer.Layer<Exclude<R, PluginConfig.PluginConfig> | Kubernetes>,
+  services: Layer.Layer<Exclude<R, PluginConfig> | Kubernetes>,
   host: VeleroProcess
 ): Effect.Effect<void, InvalidPluginList | SocketError | AutoMtlsError> =>
   Effect.gen(function* () {
     const list = yield* Effect.fromResult(Plugins.list(plugins))
     const log = logLayer(host)
+    const config = Layer.unwrap(Effect.promise(async () => (await import("./PluginConfig.ts")).layer))
     // The type of a union minus a member plus that member is not seen to be the union.
-    const all = Layer.mergeAll(PluginConfig.layer.pipe(Layer.provideMerge(services)), log).pipe(
+    const all = Layer.mergeAll(config.pipe(Layer.provideMerge(services)), log).pipe(
       Layer.provide(log)
-    ) as Layer.Layer<R | PluginConfig.PluginConfig>
+    ) as Layer.Layer<R | PluginConfig>
     yield* Effect.acquireUseRelease(
-      Effect.sync(() => ManagedRuntime.make(all)),
-      (runtime) =>
-        Server.serve(host, {
+      Effect.sync(() => ({ plugins: ManagedRuntime.make(all), protocol: ManagedRuntime.make(log) })),
+      (runtimes) => {
+        const install = (service: Service<R | PluginConfig>) =>
+          Rpc.install(service, runtimes.plugins, details)
+        return Server.serve(host, {
           handshake,
-          runtime,
+          runtime: runtimes.protocol,
           details,
           services: [
-            PluginLister.service(list, host.command),
-            ...BackupItemActions.services(list),
-            ...RestoreItemActions.services(list)
+            // Discovery runs without the plugins' services: Velero starts the executable for it, and ends it at once.
+            Rpc.install(PluginLister.service(list, host.command), runtimes.protocol, details),
+            ...BackupItemActions.services(list).map(install),
+            ...RestoreItemActions.services(list).map(install)
           ]
-        }),
-      (runtime) => runtime.disposeEffect
+        })
+      },
+      (runtimes) => Effect.andThen(runtimes.plugins.disposeEffect, runtimes.protocol.disposeEffect)
     )
   }).pipe(Effect.provide(logLayer(host)))
