@@ -5,6 +5,8 @@
  * requests are our own, because its object model drops unknown fields and rounds int64s, and its HTTP library does not verify
  * TLS under Bun. It is loaded at the first request: handshake, ListPlugins and actions without Kubernetes never pay for it.
  *
+ * The way to the cluster is what kubectl would take: the files of `KUBECONFIG`, `~/.kube/config`, a pod's service account.
+ *
  * Deadline 30 s a call, or `KUBERNETES_CALL_TIMEOUT` (such as `10 seconds`). Within it 429, 5xx and broken connections are
  * retried with growing, jittered delays, or after as long as the server asks (`Retry-After`).
  */
@@ -37,36 +39,108 @@ import {
 /** Objects of a list that are held at once. */
 const pageSize = 250
 
+/** Where Kubernetes puts a pod's credentials. */
+const serviceAccountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount"
+
 /** How often a list that expires half way may start again before it counts as unavailable. */
 const maximumRestarts = 3
 
-const serviceAccountToken = "/var/run/secrets/kubernetes.io/serviceaccount/token"
-
 const optionalString = (name: string) => Config.String(name).pipe(Config.option, Config.map(Option.getOrUndefined))
 
-const settings = Config.all({
+const environment = Config.all({
   kubeconfig: optionalString("KUBECONFIG"),
   home: optionalString("HOME"),
   serviceHost: optionalString("KUBERNETES_SERVICE_HOST"),
-  timeout: Config.Duration("KUBERNETES_CALL_TIMEOUT").pipe(Config.withDefault(Duration.seconds(30)))
+  servicePort: optionalString("KUBERNETES_SERVICE_PORT")
 })
 
-type Load = (config: KubeConfig) => void
+const defaultTimeout = Duration.seconds(30)
+
+/** A layer that fails takes the executable with it, and Velero's server after it: a wrong setting is only worth a warning. */
+const callTimeout = Config.Duration("KUBERNETES_CALL_TIMEOUT").pipe(
+  Config.withDefault(defaultTimeout),
+  Effect.catch(() =>
+    Effect.as(
+      Effect.logWarning(
+        `KUBERNETES_CALL_TIMEOUT is not a duration such as "10 seconds": ${Duration.format(defaultTimeout)} apply`
+      ),
+      defaultTimeout
+    )
+  )
+)
+
+/** Reads what tells the way to the cluster. */
+type Load = (kubernetes: { readonly KubeConfig: new () => KubeConfig }) => KubeConfig
+
+/** As kubectl merges files: missing ones do not count, and the first that names something has its way. */
+const fromFiles =
+  (files: ReadonlyArray<string>): Load =>
+  ({ KubeConfig }) => {
+    const existing = files.filter((file) => Fs.existsSync(file))
+    if (existing.length === 0) throw new Error(`${files.join(", ")}: there is no such file`)
+    const loaded = existing.flatMap((file) => {
+      const config = new KubeConfig()
+      try {
+        // A file without content is an empty kubeconfig; client-node would stumble over it.
+        const lines = Fs.readFileSync(file, "utf8").split("\n")
+        if (lines.every((line) => /^\s*(#|$)/.test(line))) return []
+        config.loadFromFile(file)
+      } catch (cause) {
+        // The further lines quote the file, which holds credentials.
+        throw new Error(`${file}: ${errorText(cause).split("\n")[0]}`, { cause })
+      }
+      return [config]
+    })
+    const firsts = <A extends { readonly name: string }>(of: (config: KubeConfig) => ReadonlyArray<A>) => [
+      ...new Map(loaded.toReversed().flatMap((config) => of(config).map((it) => [it.name, it]))).values()
+    ]
+    const merged = new KubeConfig()
+    merged.loadFromOptions({
+      // client-node refuses plain HTTP without this; there is no TLS to skip.
+      clusters: firsts(({ clusters }) => clusters).map((cluster) =>
+        cluster.server.startsWith("http:") ? { ...cluster, skipTLSVerify: true } : cluster
+      ),
+      users: firsts(({ users }) => users),
+      contexts: firsts(({ contexts }) => contexts),
+      currentContext: loaded.map(({ currentContext }) => currentContext).find((context) => !!context)
+    })
+    return merged
+  }
+
+/** As `loadFromCluster` does it, but from no other process environment and directory than it is told. */
+const fromServiceAccount =
+  (directory: string, host: string, port: string): Load =>
+  ({ KubeConfig }) => {
+    const name = "service account"
+    const config = new KubeConfig()
+    config.loadFromOptions({
+      clusters: [
+        {
+          name,
+          server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
+          caFile: Path.join(directory, "ca.crt"),
+          skipTLSVerify: false
+        }
+      ],
+      users: [{ name, authProvider: { name: "tokenFile", config: { tokenFile: Path.join(directory, "token") } } }],
+      contexts: [{ name, cluster: name, user: name }],
+      currentContext: name
+    })
+    return config
+  }
 
 /** The way to the cluster, decided by what exists, without loading anything; none is an answer too. */
 const chooseSource = (
-  kubeconfig: string | undefined,
-  home: string | undefined,
-  serviceHost: string | undefined
+  { home, kubeconfig, serviceHost, servicePort }: Config.Success<typeof environment>,
+  serviceAccount: string
 ): Effect.Effect<Load, NoCluster> =>
   Effect.suspend(() => {
-    if (kubeconfig) return Effect.succeed<Load>((config) => config.loadFromDefault())
+    const files = (kubeconfig ?? "").split(Path.delimiter).filter((file) => file !== "")
+    if (files.length > 0) return Effect.succeed(fromFiles(files))
     const homeConfig = home ? Path.join(home, ".kube", "config") : undefined
-    if (homeConfig !== undefined && Fs.existsSync(homeConfig)) {
-      return Effect.succeed<Load>((config) => config.loadFromFile(homeConfig))
-    }
-    if (serviceHost && Fs.existsSync(serviceAccountToken)) {
-      return Effect.succeed<Load>((config) => config.loadFromCluster())
+    if (homeConfig !== undefined && Fs.existsSync(homeConfig)) return Effect.succeed(fromFiles([homeConfig]))
+    if (serviceHost && servicePort && Fs.existsSync(Path.join(serviceAccount, "token"))) {
+      return Effect.succeed(fromServiceAccount(serviceAccount, serviceHost, servicePort))
     }
     return Effect.fail(
       new NoCluster({ detail: "KUBECONFIG is not set, there is no ~/.kube/config and no service account token" })
@@ -98,16 +172,18 @@ interface Call {
 
 const userAgent = "velero-plugin-cnpg"
 
-/** Errors of a connection that the next try will meet again. */
-const permanentCodes = new Set([
-  "CERT_HAS_EXPIRED",
-  "DEPTH_ZERO_SELF_SIGNED_CERT",
-  "ERR_TLS_CERT_ALTNAME_INVALID",
-  "SELF_SIGNED_CERT_IN_CHAIN",
-  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-  "ERR_INVALID_URL"
-])
+/** What to do about errors of a connection that the next try would meet again. */
+const remedies: ReadonlyArray<readonly [code: RegExp, remedy: string]> = [
+  [
+    /SELF_SIGNED_CERT|UNABLE_TO_GET_ISSUER_CERT|UNABLE_TO_VERIFY_LEAF_SIGNATURE|CERT_SIGNATURE_FAILURE|CERT_UNTRUSTED/,
+    "the configured authority did not sign the server's certificate; correct certificate-authority-data in the kubeconfig"
+  ],
+  [/ALTNAME_INVALID/, "correct the server in the kubeconfig, or name the certificate's host in its tls-server-name"],
+  [/CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/, "renew the server's certificate, or correct the clock of this machine"],
+  [/ALERT_.*(CERTIFICATE|CA)/, "the server does not accept the client certificate; renew it in the kubeconfig"],
+  [/WRONG_VERSION_NUMBER/, "the server does not speak TLS; correct its address in the kubeconfig"],
+  [/ERR_INVALID_URL/, "correct the server's address in the kubeconfig"]
+]
 
 const errorCode = (cause: unknown): string =>
   typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : ""
@@ -131,7 +207,6 @@ const exchange = (
       const chunks: Array<Buffer> = []
       response.on("data", (chunk: Buffer) => chunks.push(chunk))
       response.on("error", reject)
-      response.on("aborted", () => reject(new Error("the connection broke in the middle of the answer")))
       response.on("end", () => {
         const status = response.statusCode ?? 0
         const text = Buffer.concat(chunks).toString("utf8")
@@ -173,7 +248,7 @@ const backoff = Schedule.min([Schedule.exponential("200 millis"), Schedule.space
   )
 )
 
-/** Keep-alive for the plain agents that client-node makes anew for each request; proxies keep their own kind. */
+/** Keeps connections open, which client-node's plain agents do not; proxies keep their own kind. */
 const keepAlive = (agent: unknown, options: Https.RequestOptions): Http.Agent | Https.Agent | undefined => {
   if (agent instanceof Https.Agent && agent.constructor === Https.Agent) {
     return new Https.Agent({
@@ -185,8 +260,29 @@ const keepAlive = (agent: unknown, options: Https.RequestOptions): Http.Agent | 
       ...(options.rejectUnauthorized === undefined ? {} : { rejectUnauthorized: options.rejectUnauthorized })
     })
   }
+  if (agent instanceof Http.Agent && agent.constructor === Http.Agent) return new Http.Agent({ keepAlive: true })
   return agent instanceof Http.Agent ? agent : undefined
 }
+
+/**
+ * The agent of the newest credentials; it outlives their renewal where TLS has no part in it.
+ *
+ * An agent must not serve other certificates than it was made for: under Bun its own have their way.
+ */
+const makeAgents = () => {
+  let known: { readonly identity: string; readonly agent: Http.Agent | Https.Agent | undefined } | undefined
+  return {
+    of: (options: Https.RequestOptions, route: string): Http.Agent | Https.Agent | undefined => {
+      const { ca, cert, key, rejectUnauthorized, servername } = options
+      const identity = [route, ca, cert, key, rejectUnauthorized, servername].map(String).join()
+      if (known?.identity !== identity) known = { identity, agent: keepAlive(options.agent, options) }
+      return known.agent
+    },
+    close: () => known?.agent?.destroy()
+  }
+}
+
+type Agents = ReturnType<typeof makeAgents>
 
 /** A way to the server with its credentials, good until the server refuses them. */
 interface Connection {
@@ -194,26 +290,26 @@ interface Connection {
   readonly options: () => Promise<Https.RequestOptions>
 }
 
-const connect = async (load: Load): Promise<Connection> => {
-  const { KubeConfig } = await import("@kubernetes/client-node")
-  const config = new KubeConfig()
-  load(config)
+const connect = async (load: Load, agents: Agents): Promise<Connection> => {
+  const config = load(await import("@kubernetes/client-node"))
   const cluster = config.getCurrentCluster()
   if (cluster === null || !cluster.server) throw new Error("the kubeconfig's current context names no cluster")
-  const agents = new Map<string, Http.Agent | Https.Agent | undefined>()
+  const { proxyUrl, server } = cluster
   return {
-    server: cluster.server,
+    server,
     options: async () => {
       const options: Https.RequestOptions = { headers: {} }
       await config.applyToHTTPSOptions(options as Parameters<KubeConfig["applyToHTTPSOptions"]>[0])
-      // Exec plugins may hand out another certificate at any time.
-      const identity = [options.cert, options.key].map(String).join()
-      if (!agents.has(identity)) agents.set(identity, keepAlive(options.agent, options))
-      const agent = agents.get(identity)
+      const headers = options.headers as Http.OutgoingHttpHeaders
+      // Files of tokens may end in a new line, headers may not.
+      if (typeof headers["Authorization"] === "string") headers["Authorization"] = headers["Authorization"].trim()
+      const agent = agents.of(options, `${server} ${proxyUrl ?? ""}`)
       return agent === undefined ? options : { ...options, agent }
     }
   }
 }
+
+const apiVersionOf = ({ group, version }: Resource): string => (group === "" ? version : `${group}/${version}`)
 
 const pathOf = ({ group, resource, version }: Resource, namespace: string | undefined, name?: string): string =>
   [
@@ -225,15 +321,37 @@ const pathOf = ({ group, resource, version }: Resource, namespace: string | unde
 
 const refusal = ({ resource, verb, what }: Call, { body, status }: Answer): KubernetesError => {
   const detail = statusMessage(body)
-  if (status === 401 || status === 403) {
-    return new Forbidden({ verb, what, resource: groupResource(resource), detail })
+  switch (status) {
+    case 401:
+      return new Forbidden({
+        verb,
+        what,
+        resource: groupResource(resource),
+        detail,
+        remedy: "The API server does not know the credentials: renew the token, or log in again"
+      })
+    case 403:
+      return new Forbidden({ verb, what, resource: groupResource(resource), detail })
+    case 404:
+      return new NotFound({ what, detail: namesObject(body) ? detail : unknownResource(resource) })
+    default:
+      return new Rejected({ verb, what, status, detail })
   }
-  if (status === 404) return new NotFound({ what, detail })
-  return new Rejected({ what, status, detail })
 }
 
-const make = Effect.gen(function* () {
-  const { home, kubeconfig, serviceHost, timeout } = yield* Effect.orDie(settings)
+/** Whether a 404 is about an object, and not about its whole kind. */
+const namesObject = (body: string): boolean => {
+  const details = parseBody(body)?.["details"]
+  return typeof details === "object" && details !== null && "name" in details
+}
+
+const unknownResource = (resource: Resource): string =>
+  `the API server does not serve ${groupResource(resource)} in version ${resource.version}: install what defines it`
+
+const make = Effect.fnUntraced(function* (serviceAccount: string) {
+  const env = yield* Effect.orDie(environment)
+  const timeout = yield* callTimeout
+  const agents = yield* Effect.acquireRelease(Effect.sync(makeAgents), ({ close }) => Effect.sync(close))
   const lock = yield* Semaphore.make(1)
   let connection: Connection | undefined
 
@@ -241,20 +359,31 @@ const make = Effect.gen(function* () {
     lock,
     Effect.gen(function* () {
       if (connection !== undefined) return connection
-      const load = yield* chooseSource(kubeconfig, home, serviceHost)
+      const load = yield* chooseSource(env, serviceAccount)
       connection = yield* Effect.tryPromise({
-        try: () => connect(load),
+        try: () => connect(load, agents),
         catch: (cause) => new NoCluster({ detail: errorText(cause) })
       })
       return connection
     })
   )
 
-  const once = (call: Call) =>
-    Effect.flatMap(connected, (current) =>
-      Effect.tryPromise({
-        try: async (signal) => {
-          const options = await current.options()
+  /** Certificates and tokens, of which exec plugins and files may have newer ones at any time. */
+  const credentials = ({ options }: Connection, what: string) =>
+    Effect.tryPromise({
+      try: options,
+      catch: (cause) =>
+        new Unavailable({
+          what,
+          detail: `there are no credentials (${errorText(cause).trim()}); correct what the kubeconfig's current context or the pod mounts`
+        })
+    })
+
+  const once = (current: Connection, call: Call) =>
+    Effect.gen(function* () {
+      const options = yield* credentials(current, call.what)
+      return yield* Effect.tryPromise({
+        try: (signal) => {
           const url = new URL(current.server.replace(/\/$/, "") + call.path)
           for (const [key, value] of Object.entries(call.query ?? {})) url.searchParams.set(key, value)
           const headers: Http.OutgoingHttpHeaders = {
@@ -269,20 +398,25 @@ const make = Effect.gen(function* () {
         },
         catch: (cause) => {
           if (cause instanceof Transient) return cause
-          const detail = [errorCode(cause), errorText(cause)].filter((part) => part !== "").join(": ")
-          return permanentCodes.has(errorCode(cause))
-            ? new Unavailable({ what: call.what, detail })
-            : new Transient({ detail, retryAfter: undefined })
+          const code = errorCode(cause)
+          const detail = [code, errorText(cause)].filter((part) => part !== "").join(": ")
+          const remedy = remedies.find(([codes]) => codes.test(code))?.[1]
+          return remedy === undefined
+            ? new Transient({ detail, retryAfter: undefined })
+            : new Unavailable({ what: call.what, detail: `${detail}; ${remedy}` })
         }
       })
-    )
+    })
 
   /** A rotated token: what was read before is refused, what lies there now may not be. */
   const withFreshCredentials = (call: Call) =>
-    Effect.flatMap(once(call), (answer) => {
-      if (answer.status !== 401) return Effect.succeed(answer)
-      connection = undefined
-      return once(call)
+    Effect.gen(function* () {
+      const used = yield* connected
+      const answer = yield* once(used, call)
+      if (answer.status !== 401) return answer
+      // Another call may have renewed them meanwhile.
+      if (connection === used) connection = undefined
+      return yield* once(yield* connected, call)
     })
 
   const send = (call: Call): Effect.Effect<KubernetesObject, KubernetesError> =>
@@ -302,7 +436,9 @@ const make = Effect.gen(function* () {
         Effect.timeoutOrElse({
           duration: timeout,
           orElse: () =>
-            Effect.fail(new Unavailable({ what: call.what, detail: `${last} within ${Duration.format(timeout)}` }))
+            Effect.fail(
+              new Unavailable({ what: call.what, detail: `${last} (gave up after ${Duration.format(timeout)})` })
+            )
         }),
         Effect.withSpan(`kubernetes.${call.verb}`, { attributes: { what: call.what } })
       )
@@ -330,21 +466,30 @@ const make = Effect.gen(function* () {
     restarts = 0
   ): Effect.Effect<A, KubernetesError> =>
     Effect.gen(function* () {
+      const identity = { apiVersion: apiVersionOf(resource), kind: resource.kind }
       let accumulated = initial()
       let token = ""
       do {
         const list = yield* page(resource, selection, token)
-        accumulated = ((list["items"] ?? []) as ReadonlyArray<KubernetesObject>).reduce(step, accumulated)
+        for (const item of (list["items"] ?? []) as ReadonlyArray<KubernetesObject>) {
+          // Items of built-in kinds come without what the list says already.
+          accumulated = step(accumulated, item.kind === undefined ? { ...identity, ...item } : item)
+        }
         const next = list.metadata?.["continue"]
         token = typeof next === "string" ? next : ""
       } while (token !== "")
       return accumulated
     }).pipe(
-      Effect.catchTag("Rejected", (error) =>
-        error.status === 410 && restarts < maximumRestarts
-          ? fold(resource, selection, initial, step, restarts + 1)
-          : Effect.fail(error)
-      )
+      Effect.catchTag("Rejected", (error) => {
+        if (error.status !== 410) return Effect.fail(error)
+        if (restarts < maximumRestarts) return fold(resource, selection, initial, step, restarts + 1)
+        return Effect.fail(
+          new Unavailable({
+            what: error.what,
+            detail: `the list expired ${restarts + 1} times before its end (${error.detail}); try again later`
+          })
+        )
+      })
     )
 
   return Kubernetes.of({
@@ -359,7 +504,7 @@ const make = Effect.gen(function* () {
     fold: (resource, selection, initial, step) => fold(resource, selection, initial, step),
     apply: (resource: Resource, object: KubernetesObject, { fieldManager, force }: ApplyOptions) =>
       send({
-        verb: "patch",
+        verb: "apply",
         method: "PATCH",
         path: pathOf(resource, object.metadata?.namespace, object.metadata?.name ?? ""),
         query: { fieldManager, force: String(force) },
@@ -371,5 +516,9 @@ const make = Effect.gen(function* () {
   })
 })
 
+/** With a pod's credentials in another directory than Kubernetes puts them. */
+export const layerWith = (options: { readonly serviceAccount: string }): Layer.Layer<Kubernetes> =>
+  Layer.effect(Kubernetes, make(options.serviceAccount))
+
 /** Connects at the first call, never before. */
-export const layer: Layer.Layer<Kubernetes> = Layer.effect(Kubernetes, make)
+export const layer: Layer.Layer<Kubernetes> = layerWith({ serviceAccount: serviceAccountDirectory })

@@ -77,27 +77,33 @@ export class Forbidden extends Data.TaggedError("Forbidden")<{
   readonly what: string
   readonly resource: string
   readonly detail: string
+  /** Default: to grant the verb. */
+  readonly remedy?: string
 }> {
   override get message() {
-    return `may not ${this.verb} ${this.what} (${this.detail}). Grant the verb ${this.verb} on ${this.resource} to Velero's service account`
+    // Server-side apply takes both, as the object may have to be made.
+    const verbs = this.verb === "apply" ? "verbs create and patch" : `verb ${this.verb}`
+    const remedy = this.remedy ?? `Grant the ${verbs} on ${this.resource} to Velero's service account`
+    return `may not ${this.verb} ${this.what} (${this.detail}). ${remedy}`
   }
 }
 
 /** The API server took the request and said no: a validation, a conflict, an unknown field. */
 export class Rejected extends Data.TaggedError("Rejected")<{
+  readonly verb: string
   readonly what: string
   readonly status: number
   readonly detail: string
 }> {
   override get message() {
-    return `${this.what} was rejected (${this.status}): ${this.detail}`
+    return `the API server refused to ${this.verb} ${this.what} (${this.status}): ${this.detail}`
   }
 }
 
 /** No answer within the deadline, after retries. */
 export class Unavailable extends Data.TaggedError("Unavailable")<{ readonly what: string; readonly detail: string }> {
   override get message() {
-    return `${this.what}: the Kubernetes API server does not answer: ${this.detail}`
+    return `${this.what}: the Kubernetes API server cannot be reached: ${this.detail}`
   }
 }
 

@@ -18,18 +18,25 @@ const isOf = (resource: Resource, object: KubernetesObject): boolean =>
 const keyOf = (object: KubernetesObject): string =>
   [object.apiVersion, object.kind, object.metadata?.namespace ?? "", object.metadata?.name].join("|")
 
+const placeOf = ({ metadata }: KubernetesObject): string => `${metadata?.namespace ?? ""}/${metadata?.name ?? ""}`
+
 const matchesLabels = (object: KubernetesObject, selector: string | undefined): boolean =>
   (selector ?? "")
     .split(",")
     .filter((term) => term !== "")
     .every((term) => {
       const [key = "", value] = term.split("=")
-      const label = object.metadata?.labels?.[key]
+      const labels = object.metadata?.labels ?? {}
+      const label = Object.hasOwn(labels, key) ? labels[key] : undefined
       return value === undefined ? label !== undefined : label === value
     })
 
+// The type of `JSON` lacks the proposal that its engine has: https://github.com/tc39/proposal-json-parse-with-source
+const { isRawJSON } = JSON as unknown as { readonly isRawJSON: (value: unknown) => boolean }
+
+/** A number with its own spelling is an object to JavaScript, not here. */
 const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
+  typeof value === "object" && value !== null && !Array.isArray(value) && !isRawJSON(value)
 
 const merge = (old: unknown, applied: unknown): unknown =>
   isObject(old) && isObject(applied)
@@ -61,8 +68,10 @@ export const make = (initial: ReadonlyArray<KubernetesObject> = []): Memory => {
       Effect.sync(() =>
         [...objects.values()]
           .filter((object) => isOf(resource, object))
-          .filter(({ metadata }) => selection.namespace === undefined || metadata?.namespace === selection.namespace)
+          .filter(({ metadata }) => !selection.namespace || metadata?.namespace === selection.namespace)
           .filter((object) => matchesLabels(object, selection.labelSelector))
+          // As an API server does it.
+          .toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))
           .reduce(step, start())
       ),
     apply: (_, object) =>
