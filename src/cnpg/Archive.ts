@@ -62,16 +62,17 @@ export const find = ({ metadata, spec }: Cluster): Archive => {
   return barman.length === 1 ? fromEntry(only) : { _tag: "Ambiguous" }
 }
 
-/** Every server name that a Cluster writes to or reads from: none of them is free for another Cluster. */
-export const serverNames = (cluster: Cluster): ReadonlyArray<string> => {
-  const archive = find(cluster)
-  const { externalClusters, plugins } = cluster.spec ?? {}
+/** Every server name that a Cluster writes to or reads from, defaults included: none of them is free for another Cluster. */
+export const serverNames = ({ metadata, spec }: Cluster): ReadonlyArray<string> => {
+  const ofEntry = ({ parameters }: PluginEntry) => parameters?.["serverName"] || metadata.name
+  const inTree = spec?.backup?.barmanObjectStore
   return [
-    ...(isRecoverable(archive) ? [archive.serverName] : []),
-    ...(plugins ?? []).map(({ parameters }) => parameters?.["serverName"]),
-    ...(externalClusters ?? []).flatMap(({ barmanObjectStore, plugin }) => [
-      plugin?.parameters?.["serverName"],
-      barmanObjectStore?.serverName
+    ...(inTree ? [inTree.serverName || metadata.name] : []),
+    ...(spec?.plugins ?? []).map(ofEntry),
+    ...(spec?.externalClusters ?? []).flatMap(({ barmanObjectStore, name, plugin }) => [
+      ...(plugin ? [ofEntry(plugin)] : []),
+      // The operator's default is another one here: the external cluster's own name.
+      ...(barmanObjectStore ? [barmanObjectStore.serverName || name] : [])
     ])
-  ].filter((name) => name !== undefined && name !== null && name !== "") as ReadonlyArray<string>
+  ]
 }

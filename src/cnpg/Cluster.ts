@@ -16,7 +16,13 @@ const PluginEntry = Schema.Struct({
 })
 export type PluginEntry = typeof PluginEntry.Type
 
-const BarmanObjectStore = Schema.Struct({ serverName: View.optional(Schema.String) })
+/** Of the credentials only their presence counts. */
+const BarmanObjectStore = Schema.Struct({
+  serverName: View.optional(Schema.String),
+  azureCredentials: View.optional(Schema.Unknown),
+  googleCredentials: View.optional(Schema.Unknown),
+  s3Credentials: View.optional(Schema.Unknown)
+})
 
 const ExternalCluster = Schema.Struct({
   name: Schema.String,
@@ -43,7 +49,8 @@ export type Bootstrap = typeof Bootstrap.Type
 const Replica = Schema.Struct({
   self: View.optional(Schema.String),
   primary: View.optional(Schema.String),
-  source: View.optional(Schema.String)
+  source: View.optional(Schema.String),
+  enabled: View.optional(Schema.Boolean)
 })
 
 export const Cluster = Schema.Struct({

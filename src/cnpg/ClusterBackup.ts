@@ -33,6 +33,11 @@ export interface Decision {
 
 const annotationPath = (key: string): Json.Path => ["metadata", "annotations", key]
 
+/** Of a Cluster that was restored once and has lost its archive since: a restore would trust what is left. */
+const unrecorded: ReadonlyArray<Patch> = [annotation.serverName, annotation.backupId].map((key) =>
+  Json.remove(annotationPath(key))
+)
+
 const time = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis)).replace(".000Z", "Z")
 
 const recordedNote = (cluster: string, serverName: string, recorded: Recorded): Note => {
@@ -58,19 +63,19 @@ export const transform = (cluster: Cluster, { archive, recorded }: Facts): Decis
   switch (archive._tag) {
     case "None":
       return {
-        patches: [],
+        patches: unrecorded,
         note: info(`${name} has no archive; it will be restored as it is, from its volumes if at all`)
       }
     case "Foreign":
       return {
-        patches: [],
+        patches: unrecorded,
         note: warn(
           `${name} archives with the plugin ${archive.plugin}, not with ${barmanCloudPlugin}: it will not be recovered from its archive`
         )
       }
     case "Ambiguous":
       return {
-        patches: [],
+        patches: unrecorded,
         note: warn(
           `${name} has several enabled entries of ${barmanCloudPlugin} and none says isWALArchiver: true: it will not be recovered from its archive. Set isWALArchiver on the one that archives`
         )

@@ -145,7 +145,7 @@ export const transform = (cluster: Cluster, { restore, target }: Facts): Result.
     const place = `ConfigMap ${namespace}/${configMapName} says so too`
     if (choice === "volumes") {
       return {
-        patches: RecoveryPlan.startOnVolumes(archive, destination),
+        patches: yield* RecoveryPlan.startOnVolumes(cluster, archive, destination),
         override,
         notes: [
           ...warnings,

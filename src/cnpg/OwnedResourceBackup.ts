@@ -111,7 +111,7 @@ const clusterOf = Effect.fnUntraced(function* (owned: Owned, owner: string) {
   if (parent === undefined || !cluster) return undefined
   const recoveries = yield* Recoveries
   const parents = yield* recoveries.ownedParents(owner, owned.metadata.namespace ?? "", cluster, parent.kind)
-  return parents.has(parent.name) ? { name: cluster, uid: undefined } : undefined
+  return parents.has(parent.name) ? { name: cluster, uid: parents.get(parent.name) } : undefined
 })
 
 export const action = BackupItemAction.make({

@@ -42,13 +42,13 @@ export class Recoveries extends Context.Service<
     readonly ofCluster: (owner: string, cluster: Cluster) => Effect.Effect<Recovery>
     /** The recovery of a Cluster by name: it is read unless it is known already. None where there is no such Cluster. */
     readonly ofName: (owner: string, namespace: string, name: string) => Effect.Effect<Option.Option<Recovery>>
-    /** Names of the Services or Jobs that a Cluster owns itself; empty where they cannot be read. */
+    /** Names of the Services or Jobs that a Cluster owns itself, each with that Cluster's UID; empty where they cannot be read. */
     readonly ownedParents: (
       owner: string,
       namespace: string,
       cluster: string,
       kind: Parent
-    ) => Effect.Effect<ReadonlySet<string>>
+    ) => Effect.Effect<ReadonlyMap<string, string | undefined>>
   }
 >()("velero-plugin-cnpg/cnpg/Recoveries") {}
 
@@ -60,6 +60,7 @@ interface Owned {
   readonly kind?: string
   readonly apiVersion?: string
   readonly name?: string
+  readonly uid?: string
 }
 
 /** Whether an owner reference points at a CNPG object of a kind. */
@@ -172,16 +173,16 @@ const make = Effect.gen(function* () {
           .fold(
             parentResources[kind],
             { namespace, labelSelector: `${label.cluster}=${cluster}` },
-            () => new Set<string>(),
-            (names, { metadata }) => {
+            () => new Map<string, string | undefined>(),
+            (parents, { metadata }) => {
               const owners = (metadata?.["ownerReferences"] ?? []) as ReadonlyArray<Owned>
-              const isOwned = owners.some(
-                (reference) => isCnpgOwner(reference, "Cluster") && reference.name === cluster
-              )
-              return isOwned && metadata?.name !== undefined ? names.add(metadata.name) : names
+              const owning = owners.find((reference) => isCnpgOwner(reference, "Cluster") && reference.name === cluster)
+              return owning === undefined || metadata?.name === undefined
+                ? parents
+                : parents.set(metadata.name, owning.uid)
             }
           )
-          .pipe(Effect.orElseSucceed((): ReadonlySet<string> => new Set()))
+          .pipe(Effect.orElseSucceed((): ReadonlyMap<string, string | undefined> => new Map()))
       )
   })
 })

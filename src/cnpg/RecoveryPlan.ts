@@ -30,6 +30,10 @@ export interface Source {
   readonly backupId: string | undefined
 }
 
+/** Velero's resource modifiers cannot help: they run after the actions. */
+const remedy =
+  "Correct the Cluster and back it up again, or exclude clusters.postgresql.cnpg.io from the restore and create the Cluster by hand"
+
 /** What belongs to the object of the old life. */
 const ephemeral: ReadonlyArray<Patch> = [
   Json.remove(["status"]),
@@ -99,7 +103,7 @@ const externalClusterPatches = (
       new NotRecoverable({
         cluster: describe(cluster),
         problem: `its entry of the plugin ${plugin} has no parameter barmanObjectName, so nothing tells which ObjectStore holds its backups`,
-        remedy: `Restore with a resource modifier that sets spec.plugins[${archive.entries[0] ?? 0}].parameters.barmanObjectName`
+        remedy: `If its volumes were backed up, annotate the Restore with ${annotation.recoverFrom}: volumes; else: ${remedy}`
       })
     )
   }
@@ -111,23 +115,76 @@ const externalClusterPatches = (
   ])
 }
 
-/** What the operator's webhook would refuse, whatever this plugin does. */
-const webhookProblem = ({ spec }: Cluster, archive: Recoverable): string | undefined => {
-  const externals = (spec?.externalClusters ?? []).map(({ name }) => name)
-  const twice = externals.find((name, index) => externals.indexOf(name) !== index)
-  if (twice !== undefined) return `spec.externalClusters has ${twice} twice`
-  for (const field of ["source", "self", "primary"] as const) {
-    const name = spec?.replica?.[field]
-    if (name && name !== externalClusterName && !externals.includes(name)) {
-      return `spec.replica.${field} names ${name}, which is not in spec.externalClusters`
+const externalClusterProblem = ({ spec }: Cluster, isReplaced: (name: string) => boolean): string | undefined => {
+  const externals = spec?.externalClusters ?? []
+  for (const [index, { barmanObjectStore, connectionParameters, name, plugin }] of externals.entries()) {
+    if (externals.findIndex((each) => each.name === name) !== index) return `spec.externalClusters has ${name} twice`
+    if (/^\.{1,2}$|[/\\]/.test(name)) return `spec.externalClusters has ${name}, whose name could be a path`
+    if (!isReplaced(name) && !barmanObjectStore && !connectionParameters && !plugin) {
+      return `spec.externalClusters has ${name}, which says neither plugin, barmanObjectStore nor connectionParameters`
     }
   }
+  return undefined
+}
+
+/** The operator's `IsReplica`. */
+const isReplica = ({ metadata, spec }: Cluster): boolean => {
+  const replica = spec?.replica
+  return !!replica && (replica.enabled ?? (replica.self || metadata.name) !== (replica.primary ?? ""))
+}
+
+const replicaProblem = (
+  cluster: Cluster,
+  isKnown: (name: string) => boolean,
+  recovers: boolean
+): string | undefined => {
+  const { bootstrap, replica } = cluster.spec ?? {}
+  if (!replica) return undefined
+  if (replica.primary && typeof replica.enabled === "boolean") return "spec.replica has both enabled and primary"
+  for (const field of ["source", "self", "primary"] as const) {
+    const name = replica[field] || ""
+    if ((field === "source" || name !== "") && !isKnown(name)) {
+      return `spec.replica.${field} names ${name || "nothing"}, which is not in spec.externalClusters`
+    }
+  }
+  return !recovers && isReplica(cluster) && !bootstrap?.recovery && !bootstrap?.pg_basebackup
+    ? "a replica cluster can only be created with bootstrap.recovery or bootstrap.pg_basebackup"
+    : undefined
+}
+
+const archiverProblem = ({ spec }: Cluster): string | undefined => {
   const archivers = (spec?.plugins ?? []).filter(({ enabled, isWALArchiver }) => enabled !== false && isWALArchiver)
   if (archivers.length > 1) return `${archivers.length} enabled plugins say isWALArchiver: true`
-  if (archive._tag === "Plugin" && archivers.length > 0 && spec?.backup?.barmanObjectStore) {
-    return "it archives both with a plugin and with spec.backup.barmanObjectStore"
+  const store = spec?.backup?.barmanObjectStore
+  if (!store) return undefined
+  if (archivers.length > 0) return "it archives both with a plugin and with spec.backup.barmanObjectStore"
+  const credentials = [store.azureCredentials, store.googleCredentials, store.s3Credentials]
+  return credentials.filter((each) => each !== undefined && each !== null).length === 1
+    ? undefined
+    : "spec.backup.barmanObjectStore has to have one kind of credentials"
+}
+
+/** What the operator's webhook would refuse of a Cluster that is made anew, by recovery or with the bootstrap that it has. */
+const webhookProblem = (cluster: Cluster, recovers: boolean): string | undefined => {
+  const { metadata, spec } = cluster
+  if (metadata.annotations?.["cnpg.io/validation"] === "disabled") return undefined
+  if (metadata.name.length > 50 || !/^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(metadata.name)) {
+    return "its name is no DNS label of at most 50 characters"
   }
-  return undefined
+  const isMade = (name: string) => recovers && name === externalClusterName
+  const isKnown = (name: string) => isMade(name) || !!spec?.externalClusters?.some((each) => each.name === name)
+  return (
+    externalClusterProblem(cluster, isMade) ?? replicaProblem(cluster, isKnown, recovers) ?? archiverProblem(cluster)
+  )
+}
+
+const checked = (cluster: Cluster, recovers: boolean): Result.Result<void, NotRecoverable> => {
+  const problem = webhookProblem(cluster, recovers)
+  return problem === undefined
+    ? Result.void
+    : Result.fail(
+        new NotRecoverable({ cluster: describe(cluster), problem: `the operator refuses it: ${problem}`, remedy })
+      )
 }
 
 /** A Cluster that recovers from its archive, and archives under a new name. */
@@ -136,30 +193,24 @@ export const recover = (
   archive: Recoverable,
   source: Source,
   destination: string
-): Result.Result<ReadonlyArray<Patch>, NotRecoverable> => {
-  const problem = webhookProblem(cluster, archive)
-  if (problem !== undefined) {
-    return Result.fail(
-      new NotRecoverable({
-        cluster: describe(cluster),
-        problem: `the operator refuses it: ${problem}`,
-        remedy: "Restore with a resource modifier that corrects it"
-      })
-    )
-  }
-  return Result.map(externalClusterPatches(cluster, archive, source), (externals) => [
-    ...ephemeral,
-    ...externals,
-    ...bootstrapPatches(cluster, source),
-    ...destinationPatches(archive, destination)
-  ])
-}
+): Result.Result<ReadonlyArray<Patch>, NotRecoverable> =>
+  Result.gen(function* () {
+    yield* checked(cluster, true)
+    return [
+      ...ephemeral,
+      ...(yield* externalClusterPatches(cluster, archive, source)),
+      ...bootstrapPatches(cluster, source),
+      ...destinationPatches(archive, destination)
+    ]
+  })
 
 /** A Cluster that starts on its volumes, and archives under a new name. */
-export const startOnVolumes = (archive: Recoverable, destination: string): ReadonlyArray<Patch> => [
-  ...ephemeral,
-  ...destinationPatches(archive, destination)
-]
+export const startOnVolumes = (
+  cluster: Cluster,
+  archive: Recoverable,
+  destination: string
+): Result.Result<ReadonlyArray<Patch>, NotRecoverable> =>
+  Result.map(checked(cluster, false), () => [...ephemeral, ...destinationPatches(archive, destination)])
 
 /** A piece of the live Cluster, at its place in the item. */
 const sameAsLive = (live: Json.Json | undefined, path: Json.Path): Patch => {
@@ -191,7 +242,7 @@ export const archiveOf = (cluster: Cluster): Result.Result<Recoverable, NotRecov
         new NotRecoverable({
           cluster: describe(cluster),
           problem: `it carries the annotation ${annotation.serverName}, but neither spec.plugins nor spec.backup.barmanObjectStore names an archive that it could be recovered from`,
-          remedy: `Restore with a resource modifier that adds one, or that removes the annotation to restore the Cluster as it is`
+          remedy
         })
       )
 }

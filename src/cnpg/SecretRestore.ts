@@ -87,9 +87,10 @@ export const transform = ({ data, metadata }: Secret, { from, isGenerated, to }:
   const changed = Object.entries(moves).flatMap(([key, move]) => {
     const value = data?.[key]
     if (value === undefined) return []
-    const text = Buffer.from(value, "base64").toString("utf8")
+    // A character for each byte: a password need not be UTF-8, and what is searched for is ASCII.
+    const text = Buffer.from(value, "base64").toString("latin1")
     const moved = move(text, from, to)
-    return moved === text ? [] : [{ key, value: Buffer.from(moved, "utf8").toString("base64") }]
+    return moved === text ? [] : [{ key, value: Buffer.from(moved, "latin1").toString("base64") }]
   })
   return {
     patches: changed.map(({ key, value }) => Json.set(["data", key], value)),

@@ -102,14 +102,12 @@ const make = Effect.gen(function* () {
         const now = yield* DateTime.now
         // From here on nothing waits, so that two claims cannot get the same name.
         const key = [restore, namespace, cluster].join("|")
+        const isUsed = (candidate: string) => issuedNames.has(candidate) || names.has(candidate)
         const name =
           issued.get(key) ??
-          earlier ??
-          firstFree(
-            cluster,
-            now,
-            (candidate) => issuedNames.has(candidate) || names.has(candidate) || taken.has(candidate)
-          )
+          (earlier !== undefined && !isUsed(earlier)
+            ? earlier
+            : firstFree(cluster, now, (candidate) => isUsed(candidate) || taken.has(candidate)))
         issued.set(key, name)
         issuedNames.add(name)
         return { name, unchecked }
