@@ -86,12 +86,18 @@ const serve = async <R>({ plugins, services }: Program<R>): Promise<number> => {
   )
 }
 
+/** Flags of `effect/cli` that a person may begin with. */
+const peoplesFlags = ["--help", "-h", "--version", "-v", "--wizard", "--completions"]
+
+/** Velero's flags without its cookie: some other host, which go-plugin's own words are meant for. */
+const isForPeople = ([first]: ReadonlyArray<string>): boolean =>
+  first !== undefined && (!first.startsWith("-") || peoplesFlags.includes(first.replace(/=.*$/s, "")))
+
 /** Runs a program to its end, which ends the process. */
 export const main = async <R>(program: Program<R>): Promise<void> => {
   const args = process.argv.slice(2)
   if (Serve.isStartedByVelero(process.env)) process.exit(await serve(program))
-  // Velero's flags without its cookie: some other host, which go-plugin's own words are meant for.
-  if (args.length === 0) {
+  if (!isForPeople(args)) {
     process.stderr.write(notAPluginHost)
     process.stderr.write(`\nFor what it can do by hand, try: ${process.argv0} --help\n`)
     process.exit(1)

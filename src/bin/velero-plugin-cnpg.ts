@@ -49,4 +49,12 @@ const services = Layer.unwrap(
   })
 )
 
-void main<Services | Kubernetes>({ plugins, services, commands: async (args) => (await import("../cli/Commands.ts")).run(args) })
+void main<Services | Kubernetes>({
+  plugins,
+  services,
+  commands: async (args) =>
+    (await import("../cli/Commands.ts")).run(
+      { name: "velero-plugin-cnpg", description: "Velero plugins that recover CloudNativePG clusters." },
+      args
+    )
+})

@@ -27,66 +27,71 @@ const hasColours = (): boolean => process.stdout.isTTY === true && !process.env[
 const keyValues = (name: string) =>
   Flag.KeyValuePair(name).pipe(Flag.optional, Flag.map(Option.getOrElse((): Record<string, string> => ({}))))
 
-const preview = Command.make(
-  "preview",
-  {
-    files: Argument.String("FILE").pipe(
-      Argument.withDescription("Manifests: YAML with any number of documents, JSON, or a List; - is standard input"),
-      Argument.variadic({ min: 1 })
-    ),
-    namespaceMapping: keyValues("map-namespace").pipe(
-      Flag.withDescription("Restore namespace a into b, as velero restore create --namespace-mappings a:b does"),
-      Flag.withMetavar("a=b")
-    ),
-    restoreAnnotations: keyValues("annotate-restore").pipe(
-      Flag.withDescription("Annotation of the Velero Restore, such as velero-cnpg/recover-from=volumes"),
-      Flag.withMetavar("key=value")
-    ),
-    output: Flag.Literals("output", ["text", "json"]).pipe(
-      Flag.withAlias("o"),
-      Flag.withDefault("text"),
-      Flag.withDescription("text for people, json for programs")
-    )
-  },
-  Effect.fnUntraced(function* ({ files, namespaceMapping, output, restoreAnnotations }) {
-    const shown = yield* Preview.run({ executable: process.execPath, files, namespaceMapping, restoreAnnotations })
-    yield* Console.log(
-      output === "json"
-        ? JSON.stringify(Render.toJson(shown), undefined, 2)
-        : Render.render(shown, Render.style(hasColours()))
-    )
-    if (Preview.hasFailed(shown)) return yield* new ActionFailed()
-  })
-).pipe(
-  Command.withDescription(
-    "Show what a Velero backup of these manifests would record and what a restore would change. Needs no cluster and changes none."
-  ),
-  Command.withExamples([
-    { command: "velero-plugin-cnpg preview shop.yaml", description: "Restore in place" },
+const preview = (program: string) =>
+  Command.make(
+    "preview",
     {
-      command:
-        "kubectl get -n shop cluster,backup,pvc,svc,secret,deploy -o yaml | velero-plugin-cnpg preview - --map-namespace shop=shop2",
-      description: "Restore a living namespace beside itself"
-    }
-  ])
-)
+      files: Argument.String("FILE").pipe(
+        Argument.withDescription("Manifests: YAML with any number of documents, JSON, or a List; - is standard input"),
+        Argument.variadic({ min: 1 })
+      ),
+      namespaceMapping: keyValues("map-namespace").pipe(
+        Flag.withDescription("Restore namespace a into b, as velero restore create --namespace-mappings a:b does"),
+        Flag.withMetavar("a=b")
+      ),
+      restoreAnnotations: keyValues("annotate-restore").pipe(
+        Flag.withDescription("Annotation of the Velero Restore, such as velero-cnpg/recover-from=volumes"),
+        Flag.withMetavar("key=value")
+      ),
+      output: Flag.Literals("output", ["text", "json"]).pipe(
+        Flag.withAlias("o"),
+        Flag.withDefault("text"),
+        Flag.withDescription("text for people, json for programs")
+      )
+    },
+    Effect.fnUntraced(function* ({ files, namespaceMapping, output, restoreAnnotations }) {
+      const shown = yield* Preview.run({ executable: process.execPath, files, namespaceMapping, restoreAnnotations })
+      yield* Console.log(
+        output === "json"
+          ? JSON.stringify(Render.toJson(shown), undefined, 2)
+          : Render.render(shown, Render.style(hasColours()))
+      )
+      if (Preview.hasFailed(shown)) return yield* new ActionFailed()
+    })
+  ).pipe(
+    Command.withDescription(
+      "Show what a Velero backup of these manifests would record and what a restore would change. Needs no cluster and changes none."
+    ),
+    Command.withExamples([
+      { command: `${program} preview shop.yaml`, description: "Restore in place" },
+      {
+        command: `kubectl get -n shop cluster,backup,pvc,svc,secret,deploy -o yaml | ${program} preview - --map-namespace shop=shop2`,
+        description: "Restore a living namespace beside itself"
+      }
+    ])
+  )
 
-const root = Command.make("velero-plugin-cnpg").pipe(
-  Command.withDescription(
-    "Velero plugins that recover CloudNativePG clusters. Velero starts this executable itself, from its plugin directory; by hand it has these commands."
-  ),
-  Command.withSubcommands([preview])
-)
+/** What the commands of one executable say of it. */
+export interface Program {
+  readonly name: string
+  readonly description: string
+}
 
 /** Runs a command; resolves with the exit code. */
-export const run = async (args: ReadonlyArray<string>): Promise<number> => {
+export const run = async ({ description, name }: Program, args: ReadonlyArray<string>): Promise<number> => {
+  const root = Command.make(name).pipe(
+    Command.withDescription(
+      `${description} Velero starts this executable itself, from its plugin directory; by hand it has these commands.`
+    ),
+    Command.withSubcommands([preview(name)])
+  )
   const exit = await Effect.runPromiseExit(
     Command.runWith(root, { version: packageJson.version })(args).pipe(
       // The command line's own errors have been explained already, with the help.
       Effect.tapError((error) =>
         CliError.isCliError(error)
           ? Effect.void
-          : Effect.sync(() => process.stderr.write(`velero-plugin-cnpg: ${error.message}\n`))
+          : Effect.sync(() => process.stderr.write(`${name}: ${error.message}\n`))
       ),
       Effect.provide(NodeServices.layer)
     )

@@ -7,6 +7,7 @@
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type { CallFailed, LogLine, PluginNotStarted } from "../go-plugin/Client.ts"
 import type { ManifestError } from "../kubernetes/Manifests.ts"
@@ -24,6 +25,23 @@ export interface Options {
   /** Annotations of the Velero Restore, such as `velero-cnpg/recover-from: volumes`. */
   readonly restoreAnnotations: Readonly<Record<string, string>>
 }
+
+/** Somebody pressed Ctrl-C, or asked the process to end. */
+export class Interrupted extends Data.TaggedError("Interrupted")<{ readonly signal: string }> {
+  override get message() {
+    return `ended by ${this.signal} before there was something to show`
+  }
+}
+
+/** Fails at the first such signal, so that finalizers run: the kubeconfig goes, and the plugin's process, which ignores SIGINT. */
+const signalled = Effect.callback<never, Interrupted>((resume) => {
+  const stop = (signal: string) => resume(Effect.fail(new Interrupted({ signal })))
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+  for (const signal of signals) process.once(signal, stop)
+  return Effect.sync(() => {
+    for (const signal of signals) process.off(signal, stop)
+  })
+})
 
 /** Everything that there is to show. */
 export interface Preview {
@@ -77,16 +95,12 @@ const writtenObjects = (cluster: ApiServer): ReadonlyArray<KubernetesObject> => 
 }
 
 /** Backs up, loses what is not mapped elsewhere, restores. */
-export const run = ({
-  executable,
-  files,
-  namespaceMapping,
-  restoreAnnotations
-}: Options): Effect.Effect<Preview, ManifestError | ApiServerError | PluginNotStarted | CallFailed> =>
+const show = (
+  { executable, namespaceMapping, restoreAnnotations }: Options,
+  objects: ReadonlyArray<KubernetesObject>
+): Effect.Effect<Preview, ApiServerError | PluginNotStarted | CallFailed> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const manifests = yield* Manifests.load(files)
-      const objects = (manifests as ReadonlyArray<KubernetesObject>).map(placed)
       const cluster = yield* ApiServers.make({ objects, createNamespaces: true })
       const kubeconfig = yield* kubeconfigFile(cluster)
       const logs = { backup: [] as Array<LogLine>, restore: [] as Array<LogLine> }
@@ -137,6 +151,15 @@ export const run = ({
         written: writtenObjects(cluster)
       }
     })
+  )
+
+/** The preview of manifests. */
+export const run = (
+  options: Options
+): Effect.Effect<Preview, ManifestError | ApiServerError | PluginNotStarted | CallFailed | Interrupted> =>
+  // Reading comes first and alone: Ctrl-C ends it as always, and nothing is there to be removed.
+  Effect.flatMap(Manifests.load(options.files), (manifests) =>
+    Effect.raceFirst(show(options, (manifests as ReadonlyArray<KubernetesObject>).map(placed)), signalled)
   )
 
 /** Whether any action failed on any item. */

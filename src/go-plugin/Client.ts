@@ -139,7 +139,8 @@ const firstLine = (child: ChildProcess, command: string) =>
     })
   )
 
-const callOn =
+/** Calls over a connection of one's own. */
+export const callOn =
   (client: grpc.Client): Client["call"] =>
   <Request, Response>(service: string, method: UnaryMethod<Request, Response>, request: Request) =>
     Effect.callback<Response, CallFailed>((resume) => {
@@ -194,7 +195,8 @@ export const start = ({
           env: { ...env, ...hostVariables(handshake) },
           stdio: ["ignore", "pipe", "pipe"]
         })
-        process.once("exit", (code, signal) => Deferred.doneUnsafe(exit, Effect.succeed({ code, signal })))
+        // Not `exit`: what it wrote last may not have been read by then.
+        process.once("close", (code, signal) => Deferred.doneUnsafe(exit, Effect.succeed({ code, signal })))
         process.once("error", () => Deferred.doneUnsafe(exit, Effect.succeed({ code: null, signal: null })))
         return process
       }),

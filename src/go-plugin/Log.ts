@@ -10,6 +10,7 @@
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/framework/logger.go
  */
 import * as Cause from "effect/Cause"
+import * as Formatter from "effect/Formatter"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type * as LogLevel from "effect/LogLevel"
@@ -44,11 +45,17 @@ export interface Entry {
 const asText = (value: unknown): string => {
   if (typeof value === "string") return value
   if (value instanceof Error) return value.message
-  return typeof value === "object" && value !== null ? JSON.stringify(value) : String(value)
+  // Unlike `JSON.stringify` it takes cycles and bigints: a log line must not end the action that writes it.
+  return typeof value === "object" && value !== null ? Formatter.formatJson(value) : String(value)
 }
 
+/** Keys with `@` are the host's: it would take `@timestamp` out, and refuse the line for its spelling. */
 const textFields = (fields: Readonly<Record<string, unknown>>): Record<string, string> =>
-  Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, asText(value)]))
+  Object.fromEntries(
+    Object.entries(fields)
+      .filter(([key]) => !key.startsWith("@"))
+      .map(([key, value]) => [key, asText(value)])
+  )
 
 const cutMark = " … [cut]"
 
@@ -65,21 +72,24 @@ const worstEscape = 6
 
 /** The line, with its line feed, never longer than the host reads. */
 export const formatEntry = ({ error, fields, level, message }: Entry): string => {
-  const line = (limit: number) => {
-    const limited = (value: Record<string, string>) =>
-      Object.fromEntries(Object.entries(value).map(([key, text]) => [key, cut(text, limit)]))
+  const line = (kept: Record<string, string>, limit: number) => {
+    const limited = Object.fromEntries(Object.entries(kept).map(([key, text]) => [key, cut(text, limit)]))
     return `${JSON.stringify({
-      ...limited(textFields(fields)),
+      ...limited,
       ...(error === undefined ? {} : { error: cut(error, limit) }),
       "@logSourceSetBy": "plugin",
       "@level": level,
       "@message": cut(message, limit)
     })}\n`
   }
-  const whole = line(Number.POSITIVE_INFINITY)
-  if (Buffer.byteLength(whole) <= maximumLineBytes) return whole
-  const parts = Object.keys(fields).length + 2
-  return line(Math.floor((maximumLineBytes - 1024) / parts / worstEscape))
+  const fits = (text: string) => Buffer.byteLength(text) <= maximumLineBytes
+  const share = (parts: number) => Math.floor((maximumLineBytes - 1024) / parts / worstEscape)
+  const texts = textFields(fields)
+  const whole = line(texts, Number.POSITIVE_INFINITY)
+  if (fits(whole)) return whole
+  const short = line(texts, share(Object.keys(texts).length + 2))
+  // Where it is the keys that are too long or too many, the message is what counts.
+  return fits(short) ? short : line({}, share(2))
 }
 
 /** Writes a line to the host. */

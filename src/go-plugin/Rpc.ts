@@ -36,15 +36,24 @@ export interface ServiceDefinition {
   readonly methods: Readonly<Record<string, AnyMethod>>
 }
 
-/** A unary method is an effect; a streaming one holds its stream open for as long as its effect runs. */
+/** Sends one message of a stream; waits while the client takes its time. */
+export type Write<Response> = (response: Response) => Effect.Effect<void>
+
+type RequestOf<Request, Streams> = Streams extends true ? AsyncIterable<Request> : Request
+
+/**
+ * A method as an effect. A stream of requests is an iterable that is read at the handler's pace; a stream of responses is
+ * written, and is open for as long as the effect runs.
+ */
 export type Handler<Method, R> = Method extends {
   readonly requestType: Codec<infer Request>
+  readonly requestStream: infer Requests
   readonly responseType: Codec<infer Response>
-  readonly responseStream: infer Streams
+  readonly responseStream: infer Responses
 }
-  ? Streams extends true
-    ? () => Effect.Effect<void, Failure, R>
-    : (request: Request) => Effect.Effect<Response, Failure, R>
+  ? Responses extends true
+    ? (request: RequestOf<Request, Requests>, write: Write<Response>) => Effect.Effect<void, Failure, R>
+    : (request: RequestOf<Request, Requests>) => Effect.Effect<Response, Failure, R>
   : never
 
 /** One handler for each method of a service. */
@@ -55,7 +64,9 @@ export type Handlers<Definition extends ServiceDefinition, R> = {
 /** A service ready to be served. */
 export interface Service<R> {
   readonly definition: ServiceDefinition
-  readonly handlers: Readonly<Record<string, (request: unknown) => Effect.Effect<unknown, Failure, R>>>
+  readonly handlers: Readonly<
+    Record<string, (request: unknown, write: Write<unknown>) => Effect.Effect<unknown, Failure, R>>
+  >
 }
 
 /** Checks handlers against their definition, then forgets the types that only the checker needs. */
@@ -86,10 +97,46 @@ const grpcError = (status: Status.Status): grpc.ServiceError => {
   return Object.assign(new Error(status.message), { code: status.code, details: status.message, metadata })
 }
 
+type Reading = grpc.ServerReadableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>
+type Writing = grpc.ServerWritableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>
+
+/** The messages of a call; a handler that stops reading leaves the rest to `drain`. */
+const requestsOf = (call: Reading): AsyncIterable<unknown> => ({
+  [Symbol.asyncIterator]: () => call.iterator({ destroyOnReturn: false })
+})
+
+/**
+ * Reads and drops what is left of a client's stream. Velero's client, told of an error while it is still sending, reports
+ * `EOF` and loses the message.
+ */
+const drain = (call: Reading): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    if (call.readableEnded || call.cancelled || call.destroyed) return resume(Effect.void)
+    const done = () => resume(Effect.void)
+    call.once("end", done).once("cancelled", done).once("close", done).resume()
+  })
+
+/** Waits where the client has not taken the messages before. */
+const writeTo =
+  (call: Writing): Write<unknown> =>
+  (message) =>
+    Effect.callback((resume) => {
+      if (call.write(message)) return resume(Effect.void)
+      const done = () => resume(Effect.void)
+      call.once("drain", done)
+      return Effect.sync(() => call.off("drain", done))
+    })
+
+/** Nobody waits for the messages of a unary answer. */
+const noWrite: Write<unknown> = () => Effect.void
+
 /** Every kind of gRPC call says so when its client gave up. */
 interface Cancellable {
   readonly on: (event: "cancelled", listener: () => void) => unknown
 }
+
+/** What a method streams, by grpc-js' words. */
+type Shape = "unary" | "clientStream" | "serverStream" | "bidi"
 
 /** Adds a service to a server. */
 export type Installation = (server: grpc.Server) => void
@@ -105,44 +152,50 @@ export const install =
     for (const [name, method] of Object.entries(definition.methods)) {
       const handler = handlers[name]
       if (handler === undefined) continue
-      const run = (call: Cancellable, request: unknown, done: (exit: Exit.Exit<unknown, Failure>) => void) => {
+      const types = grpcMethod(definition.fullName, method)
+      const run = (
+        call: Cancellable,
+        effect: () => Effect.Effect<unknown, Failure, R>,
+        done: (exit: Exit.Exit<unknown, Failure>) => void
+      ) => {
         // `suspend` turns an exception of the handler itself into a defect of its call.
-        const effect = Effect.suspend(() => handler(request)).pipe(
+        const reported = Effect.suspend(effect).pipe(
           Effect.tapCause((cause) =>
             Cause.hasDies(cause)
               ? Effect.logError(`internal error in ${definition.fullName}/${method.name}`, cause)
               : Effect.void
           )
         )
-        const interrupt = runtime.runCallback(effect, { onExit: done })
+        const interrupt = runtime.runCallback(reported, { onExit: done })
         call.on("cancelled", () => interrupt())
       }
-      const types = grpcMethod(definition.fullName, method)
-      if (method.responseStream) {
-        const open = (
-          call: grpc.ServerWritableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>
-        ) => {
-          if (method.requestStream) (call as grpc.ServerDuplexStream<unknown, unknown>).resume()
-          run(call, undefined, (exit) => {
-            if (Exit.isSuccess(exit)) call.end()
-            else call.emit("error", grpcError(Status.fromCause(exit.cause, details)))
-          })
-        }
-        server.register(
-          types.path,
-          open as grpc.handleServerStreamingCall<unknown, unknown>,
-          types.responseSerialize,
-          types.requestDeserialize,
-          method.requestStream ? "bidi" : "serverStream"
-        )
-      } else {
-        const answer: grpc.handleUnaryCall<unknown, unknown> = (call, callback) =>
-          run(call, call.request, (exit) =>
-            Exit.isSuccess(exit)
-              ? callback(null, exit.value)
-              : callback(grpcError(Status.fromCause(exit.cause, details)))
-          )
-        server.register(types.path, answer, types.responseSerialize, types.requestDeserialize, "unary")
+      /** Answers once. */
+      const answer =
+        (callback: grpc.sendUnaryData<unknown>) =>
+        (exit: Exit.Exit<unknown, Failure>): void =>
+          Exit.isSuccess(exit) ? callback(null, exit.value) : callback(grpcError(Status.fromCause(exit.cause, details)))
+      /** Ends a stream of answers. */
+      const end = (call: Writing) => (exit: Exit.Exit<unknown, Failure>) => {
+        if (Exit.isSuccess(exit)) call.end()
+        else call.emit("error", grpcError(Status.fromCause(exit.cause, details)))
       }
+      const implementations: Record<Shape, grpc.UntypedHandleCall> = {
+        unary: (call: grpc.ServerUnaryCall<unknown, unknown>, callback: grpc.sendUnaryData<unknown>) =>
+          run(call, () => handler(call.request, noWrite), answer(callback)),
+        clientStream: (call: grpc.ServerReadableStream<unknown, unknown>, callback: grpc.sendUnaryData<unknown>) =>
+          run(call, () => Effect.ensuring(handler(requestsOf(call), noWrite), drain(call)), answer(callback)),
+        serverStream: (call: grpc.ServerWritableStream<unknown, unknown>) =>
+          run(call, () => handler(call.request, writeTo(call)), end(call)),
+        bidi: (call: grpc.ServerDuplexStream<unknown, unknown>) =>
+          run(call, () => handler(requestsOf(call), writeTo(call)), end(call))
+      }
+      const shape: Shape = method.requestStream
+        ? method.responseStream
+          ? "bidi"
+          : "clientStream"
+        : method.responseStream
+          ? "serverStream"
+          : "unary"
+      server.register(types.path, implementations[shape], types.responseSerialize, types.requestDeserialize, shape)
     }
   }

@@ -131,5 +131,7 @@ export const serve = (
         })
       )
       yield* Effect.race(Deferred.await(ended), host.terminated)
+      // A signal ends the host's two streams as `Shutdown` does: nothing is left to wait for.
+      yield* Deferred.succeed(ended, undefined)
     })
   )

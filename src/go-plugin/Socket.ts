@@ -58,10 +58,11 @@ export const choosePath = (env: Environment): Effect.Effect<string, SocketError>
 /** A group's id by number or by its name in /etc/group. */
 const groupId = (group: string): number | undefined => {
   if (/^\d+$/.test(group)) return Number(group)
-  const line = Fs.readFileSync("/etc/group", "utf8")
+  const entry = Fs.readFileSync("/etc/group", "utf8")
     .split("\n")
-    .find((entry) => entry.startsWith(`${group}:`))
-  return line === undefined ? undefined : Number(line.split(":")[2])
+    .map((line) => line.split(":"))
+    .find(([name]) => name === group)
+  return entry === undefined ? undefined : Number(entry[2])
 }
 
 /** Gives the socket to `PLUGIN_UNIX_SOCKET_GROUP` with mode 0660, as go-plugin does; without that variable it stays as it is. */

@@ -45,7 +45,8 @@ const cut = (message: string): string =>
 export type Details = (error: unknown) => ReadonlyArray<Any>
 
 const make = (statusCode: number, message: string, details: ReadonlyArray<Any>): Status => {
-  const text = cut(message)
+  // Half a surrogate pair, which an item's JSON may hold, would make gRPC lose the whole status.
+  const text = cut(message.toWellFormed())
   return {
     code: statusCode,
     message: text,

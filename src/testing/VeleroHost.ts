@@ -14,6 +14,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import type { ResourceIdentifier, ResourceSelector } from "../generated/velero/shared.ts"
 import type { PluginIdentifier } from "../generated/velero/plugin_lister.ts"
 import type { CallFailed, Client, LogLine, PluginNotStarted } from "../go-plugin/Client.ts"
@@ -63,15 +64,20 @@ export interface Manager {
 export const manager = (options: Options): Effect.Effect<Manager, never, Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
+    // Concurrent first calls start one process, not one each.
+    const lock = yield* Semaphore.make(1)
     let running: { readonly process: Client; readonly client: VeleroClient } | undefined
     return {
-      client: Effect.gen(function* () {
-        if (running === undefined || running.process.hasExited()) {
-          const process = yield* Scope.provide(start(options), scope)
-          running = { process, client: Wire.make(process) }
-        }
-        return { ...running.client, process: running.process }
-      })
+      client: Semaphore.withPermit(
+        lock,
+        Effect.gen(function* () {
+          if (running === undefined || running.process.hasExited()) {
+            const process = yield* Scope.provide(start(options), scope)
+            running = { process, client: Wire.make(process) }
+          }
+          return { ...running.client, process: running.process }
+        })
+      )
     }
   })
 
@@ -85,16 +91,19 @@ interface Resolved {
 const includes = (included: ReadonlyArray<string>, excluded: ReadonlyArray<string>, value: string): boolean =>
   !excluded.includes(value) && (included.length === 0 || included.includes("*") || included.includes(value))
 
-/** Velero's discovery resolves a plain name to its full one. */
-const matchesResource = (names: ReadonlyArray<string>, resource: string): ReadonlyArray<string> =>
-  names.map((name) => (resource.split(".")[0] === name ? resource : name))
+/** Velero's discovery resolves a name in the singular, and one without its group, to the full one. */
+const matchesResource = (names: ReadonlyArray<string>, resource: string, kind: string): ReadonlyArray<string> => {
+  const [plural = "", ...group] = resource.split(".")
+  const spellings = [plural, kind.toLowerCase()].flatMap((name) => [name, [name, ...group].join(".")])
+  return names.map((name) => (spellings.includes(name) ? resource : name))
+}
 
 const appliesTo = (selector: ResourceSelector | undefined): Resolved["applies"] => {
   const labels = Result.getOrElse(Selectors.labels(selector?.selector ?? ""), () => () => false)
   return (resource, namespace, object) =>
     includes(
-      matchesResource(selector?.includedResources ?? [], resource),
-      matchesResource(selector?.excludedResources ?? [], resource),
+      matchesResource(selector?.includedResources ?? [], resource, object.kind),
+      matchesResource(selector?.excludedResources ?? [], resource, object.kind),
       resource
     ) &&
     (namespace === ""

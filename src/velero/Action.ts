@@ -84,8 +84,8 @@ const writeNote = ({ level, message }: Note) =>
   level === "warn" ? Effect.logWarning(message) : Effect.logInfo(message)
 
 /** A step with its log line at debug level; `logSource` tells which action and which step speaks. */
-const step = <A, E, R>(plugin: string, name: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.logDebug(name).pipe(Effect.andThen(effect), Effect.annotateLogs({ logSource: `${plugin}:${name}` }))
+const step = <A, E, R>(plugin: string, name: string, run: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.logDebug(name).pipe(Effect.andThen(run), Effect.annotateLogs({ logSource: `${plugin}:${name}` }))
 
 /** Composes an action's steps into one function of a call. */
 export const compose = <View, Config, Req extends Request<Config>, Facts, Decision, Reply extends Noted, R>(
@@ -99,25 +99,20 @@ export const compose = <View, Config, Req extends Request<Config>, Facts, Decisi
     const resource = Item.describe(identity)
     const { plugin } = call
     return yield* Effect.gen(function* () {
-      const view = yield* step(
-        plugin,
-        "decode",
+      const view = yield* step(plugin, "decode", () =>
         Effect.mapError(
           decode(item.tree),
           (error) => new UnreadableItem({ resource, plugin, detail: oneLine(error.message) })
         )
       )
-      const config = yield* step(plugin, "configure", configure(call))
+      const config = yield* step(plugin, "configure", () => configure(call))
       const request = yield* Effect.fromResult(call.request(config))
-      const facts = yield* step(plugin, "fetch", steps.fetch(view, request))
-      const decision = yield* step(plugin, "transform", Effect.fromResult(steps.transform(view, facts)))
-      const reply = yield* step(
-        plugin,
-        "encode",
-        Effect.sync(() => steps.encode(item, decision))
-      )
-      if (steps.commit !== undefined) yield* step(plugin, "commit", steps.commit(decision, request))
-      yield* step(plugin, "report", Effect.forEach(reply.notes ?? [], writeNote, { discard: true }))
+      const facts = yield* step(plugin, "fetch", () => steps.fetch(view, request))
+      const decision = yield* step(plugin, "transform", () => Effect.fromResult(steps.transform(view, facts)))
+      const reply = yield* step(plugin, "encode", () => Effect.sync(() => steps.encode(item, decision)))
+      const { commit } = steps
+      if (commit !== undefined) yield* step(plugin, "commit", () => commit(decision, request))
+      yield* step(plugin, "report", () => Effect.forEach(reply.notes ?? [], writeNote, { discard: true }))
       return reply
     }).pipe(
       Effect.annotateLogs({

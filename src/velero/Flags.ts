@@ -32,7 +32,7 @@ export const logLevel = (
     return arg === flag ? [args[index + 1] ?? ""] : []
   })
   const known = [...given, ...(given.length === 0 ? [env["LOG_LEVEL"] ?? ""] : [])]
-    .map((name) => levels[name.toLowerCase()])
+    .map((name) => (Object.hasOwn(levels, name.toLowerCase()) ? levels[name.toLowerCase()] : undefined))
     .findLast((level) => level !== undefined)
   return known ?? "Info"
 }

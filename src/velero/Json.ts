@@ -38,7 +38,7 @@ export const set = (path: Path, value: Json): Patch => ({ op: "set", path, value
 export const copy = (from: Path, path: Path): Patch => ({ op: "copy", from, path })
 export const remove = (path: Path): Patch => ({ op: "remove", path })
 
-/** Applies patches in order. Throws a `TypeError` where a path leads through a string, number or boolean. */
+/** Applies patches in order. Throws a `TypeError` where a path leads through a scalar, or behind the end of an array. */
 export const patch = (text: string, patches: ReadonlyArray<Patch>): string =>
   patches.reduce((current, edit) => {
     switch (edit.op) {
@@ -169,15 +169,40 @@ const find = (text: string, path: Path): Span | undefined => {
 const splice = (text: string, start: number, end: number, by: string): string =>
   text.slice(0, start) + by + text.slice(end)
 
+const noSuchIndex = (path: Path) =>
+  new TypeError(`cannot set ${path.join(".")}: an index may be at most the length of its array`)
+
 /** The text of `value` inside the objects and arrays that `steps` ask for. */
 const nest = (steps: Path, value: string): string =>
-  steps.reduceRight<string>(
-    (inner, step) => (typeof step === "string" ? `{${JSON.stringify(step)}:${inner}}` : `[${inner}]`),
-    value
+  steps.reduceRight<string>((inner, step) => {
+    if (typeof step === "string") return `{${JSON.stringify(step)}:${inner}}`
+    if (step !== 0) throw noSuchIndex(steps)
+    return `[${inner}]`
+  }, value)
+
+/** One spelling for all spellings of a number, with every digit: `1.0`, `10E-1` and `1` are `1e0`. */
+const exactNumber = (source: string): string => {
+  const [, sign = "", whole = "", fraction = "", exponent = "0"] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([-+]?\d+))?$/.exec(source) ?? []
+  const digits = (whole + fraction).replace(/^0+/, "")
+  const significant = digits.replace(/0+$/, "")
+  const power = BigInt(exponent) + BigInt(digits.length - significant.length - fraction.length)
+  return significant === "" ? "0" : `${sign}${significant}e${power}`
+}
+
+// Source access and raw JSON are not in TypeScript's library yet.
+const { parse, rawJSON } = JSON as unknown as {
+  readonly parse: (text: string, revive: (key: string, value: unknown, at: { source: string }) => unknown) => unknown
+  readonly rawJSON: (text: string) => unknown
+}
+
+/** Text that is the same for equal values; numbers are not rounded. */
+const normalized = (text: string): string =>
+  JSON.stringify(
+    parse(text, (_, value, { source }) => (typeof value === "number" ? rawJSON(exactNumber(source)) : value))
   )
 
-const isSame = (text: string, value: string): boolean =>
-  text === value || JSON.stringify(JSON.parse(text)) === JSON.stringify(JSON.parse(value))
+const isSame = (text: string, value: string): boolean => text === value || normalized(text) === normalized(value)
 
 const setText = (text: string, path: Path, value: string): string => {
   let span = root(text)
@@ -188,6 +213,7 @@ const setText = (text: string, path: Path, value: string): string => {
     }
     const { close, found, members } = scan(text, span.start, step)
     if (found === undefined) {
+      if (typeof step === "number" && step !== members.length) throw noSuchIndex(path)
       const inner = nest(path.slice(depth + 1), value)
       const added = typeof step === "string" ? `${JSON.stringify(step)}:${inner}` : inner
       const last = members.at(-1)

@@ -7,8 +7,12 @@
 import * as Data from "effect/Data"
 import * as Result from "effect/Result"
 import type { BackupItemAction } from "./BackupItemAction.ts"
+import type { DeleteItemAction } from "./DeleteItemAction.ts"
+import type { ItemBlockAction } from "./ItemBlockAction.ts"
+import type { ObjectStore } from "./ObjectStore.ts"
 import * as PluginName from "./PluginName.ts"
 import type { RestoreItemAction } from "./RestoreItemAction.ts"
+import type { VolumeSnapshotter } from "./VolumeSnapshotter.ts"
 
 /** Implementations by Velero's name of their kind. */
 export interface Implementations<R> {
@@ -16,6 +20,10 @@ export interface Implementations<R> {
   readonly BackupItemActionV2: BackupItemAction<R>
   readonly RestoreItemAction: RestoreItemAction<R>
   readonly RestoreItemActionV2: RestoreItemAction<R>
+  readonly DeleteItemAction: DeleteItemAction<R>
+  readonly ItemBlockAction: ItemBlockAction<R>
+  readonly ObjectStore: ObjectStore<R>
+  readonly VolumeSnapshotter: VolumeSnapshotter<R>
 }
 
 /** @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/framework/common/plugin_kinds.go */
@@ -42,6 +50,14 @@ export const backupItemActionV2 = register("BackupItemActionV2")
 export const restoreItemAction = register("RestoreItemAction")
 /** Velero 1.11 and later. */
 export const restoreItemActionV2 = register("RestoreItemActionV2")
+/** Velero 1.5 and later. */
+export const deleteItemAction = register("DeleteItemAction")
+/** Velero 1.15 and later: an older server does not know the kind, and exits. */
+export const itemBlockAction = register("ItemBlockAction")
+/** Every Velero. */
+export const objectStore = register("ObjectStore")
+/** Every Velero. */
+export const volumeSnapshotter = register("VolumeSnapshotter")
 
 /** A list that Velero would refuse, which would make its server exit. */
 export class InvalidPluginList extends Data.TaggedError("InvalidPluginList")<{ readonly detail: string }> {

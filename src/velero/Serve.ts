@@ -20,9 +20,8 @@ import * as Flags from "./Flags.ts"
 import type { InvalidPluginList, Plugin } from "./Plugin.ts"
 import * as Plugins from "./Plugin.ts"
 import type { PluginConfig } from "./PluginConfig.ts"
-import * as BackupItemActions from "./wire/BackupItemActions.ts"
+import * as Adapters from "./wire/Adapters.ts"
 import * as PluginLister from "./wire/PluginLister.ts"
-import * as RestoreItemActions from "./wire/RestoreItemActions.ts"
 import { details } from "./wire/Stack.ts"
 
 /** @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/framework/handshake.go */
@@ -55,17 +54,17 @@ export const serve = <R>(
 ): Effect.Effect<void, InvalidPluginList | SocketError | AutoMtlsError> =>
   Effect.gen(function* () {
     const list = yield* Effect.fromResult(Plugins.list(plugins))
+    const adapters = yield* Adapters.services(list)
     const log = logLayer(host)
     const config = Layer.unwrap(Effect.promise(async () => (await import("./PluginConfig.ts")).layer))
     // The type of a union minus a member plus that member is not seen to be the union.
-    const all = Layer.mergeAll(config.pipe(Layer.provideMerge(services)), log).pipe(
-      Layer.provide(log)
-    ) as Layer.Layer<R | PluginConfig>
+    const all = Layer.mergeAll(config.pipe(Layer.provideMerge(services)), log).pipe(Layer.provide(log)) as Layer.Layer<
+      R | PluginConfig
+    >
     yield* Effect.acquireUseRelease(
       Effect.sync(() => ({ plugins: ManagedRuntime.make(all), protocol: ManagedRuntime.make(log) })),
       (runtimes) => {
-        const install = (service: Service<R | PluginConfig>) =>
-          Rpc.install(service, runtimes.plugins, details)
+        const install = (service: Service<R | PluginConfig>) => Rpc.install(service, runtimes.plugins, details)
         return Server.serve(host, {
           handshake,
           runtime: runtimes.protocol,
@@ -73,8 +72,7 @@ export const serve = <R>(
           services: [
             // Discovery runs without the plugins' services: Velero starts the executable for it, and ends it at once.
             Rpc.install(PluginLister.service(list, host.command), runtimes.protocol, details),
-            ...BackupItemActions.services(list).map(install),
-            ...RestoreItemActions.services(list).map(install)
+            ...adapters.map(install)
           ]
         })
       },

@@ -2,9 +2,12 @@
 import type * as Effect from "effect/Effect"
 import { BackupItemActionDefinition as BackupV1 } from "../../generated/velero/backup_item_action_v1.ts"
 import { BackupItemActionDefinition as BackupV2 } from "../../generated/velero/backup_item_action_v2.ts"
+import { DeleteItemActionDefinition } from "../../generated/velero/delete_item_action.ts"
+import { ItemBlockActionDefinition } from "../../generated/velero/item_block_action.ts"
 import { PluginListerDefinition } from "../../generated/velero/plugin_lister.ts"
 import { RestoreItemActionDefinition as RestoreV1 } from "../../generated/velero/restore_item_action_v1.ts"
 import { RestoreItemActionDefinition as RestoreV2 } from "../../generated/velero/restore_item_action_v2.ts"
+import { VolumeSnapshotterDefinition } from "../../generated/velero/volume_snapshotter.ts"
 import type { CallFailed, Client, UnaryMethod } from "../../go-plugin/Client.ts"
 
 /** A service's methods as functions of their requests. */
@@ -14,12 +17,14 @@ export type Calls<Methods> = {
     : never
 }
 
+type Connection = Pick<Client, "call">
+
 interface Definition {
   readonly fullName: string
   readonly methods: object
 }
 
-const calls = <D extends Definition>(client: Client, { fullName, methods }: D): Calls<D["methods"]> =>
+const calls = <D extends Definition>(client: Connection, { fullName, methods }: D): Calls<D["methods"]> =>
   Object.fromEntries(
     Object.entries(methods).map(([name, method]) => [
       name,
@@ -28,12 +33,15 @@ const calls = <D extends Definition>(client: Client, { fullName, methods }: D): 
   ) as Calls<D["methods"]>
 
 /** Every service that Velero calls. */
-export const make = (client: Client) => ({
+export const make = (client: Connection) => ({
   pluginLister: calls(client, PluginListerDefinition),
   backupItemAction: calls(client, BackupV1),
   backupItemActionV2: calls(client, BackupV2),
   restoreItemAction: calls(client, RestoreV1),
-  restoreItemActionV2: calls(client, RestoreV2)
+  restoreItemActionV2: calls(client, RestoreV2),
+  deleteItemAction: calls(client, DeleteItemActionDefinition),
+  itemBlockAction: calls(client, ItemBlockActionDefinition),
+  volumeSnapshotter: calls(client, VolumeSnapshotterDefinition)
 })
 
 export type VeleroClient = ReturnType<typeof make>

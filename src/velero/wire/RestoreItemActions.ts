@@ -28,8 +28,8 @@ const operationOf = <R>(action: RestoreItemAction<R>, { operationID, plugin, res
 
 const durationMessage = (duration: Duration.Duration | undefined): DurationMessage | undefined => {
   if (duration === undefined) return undefined
-  const millis = Duration.toMillis(duration)
-  return { seconds: BigInt(Math.floor(millis / 1000)), nanos: Math.round(millis % 1000) * 1_000_000 }
+  const millis = Math.floor(Duration.toMillis(duration))
+  return { seconds: BigInt(Math.floor(millis / 1000)), nanos: (millis % 1000) * 1_000_000 }
 }
 
 export const services = <R>(plugins: ReadonlyArray<Plugin<R>>): ReadonlyArray<Service<R | PluginConfig>> => {

@@ -1,0 +1,54 @@
+/**
+ * Item block actions: name the items that belong together with one, so that one worker backs them up, between the same hooks.
+ *
+ * **When to use**: where items have to be consistent with each other. Velero 1.15 and later. **Gotchas**: related items that
+ * the backup's filters leave out stay out; an error makes the backup PartiallyFailed, and the item is backed up alone.
+ *
+ * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/velero/itemblockaction/v1/item_block_action.go
+ */
+import type * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { Failure, Note, Request, Steps } from "./Action.ts"
+import * as Action from "./Action.ts"
+import type { Backup } from "./Backup.ts"
+import * as BackupView from "./Backup.ts"
+import type { PluginConfig } from "./PluginConfig.ts"
+import type { ResourceIdentifier, ResourceSelector } from "./Resources.ts"
+
+export interface ItemBlockRequest<Config = undefined> extends Request<Config> {
+  readonly backup: Backup
+}
+
+export interface ItemBlockReply {
+  readonly relatedItems: ReadonlyArray<ResourceIdentifier>
+  readonly notes?: ReadonlyArray<Note>
+}
+
+/** What the wire needs of an action; made by `make`. */
+export interface ItemBlockAction<R> {
+  readonly selector: ResourceSelector
+  readonly relatedItems: (call: {
+    readonly plugin: string
+    readonly item: Uint8Array
+    readonly backup: Backup
+  }) => Effect.Effect<ItemBlockReply, Failure, R | PluginConfig>
+}
+
+/** An action from its steps. */
+export const make = <View, Facts, Decision, R, Config = undefined>(
+  steps: Steps<View, Config, ItemBlockRequest<Config>, Facts, Decision, ItemBlockReply, R>
+): ItemBlockAction<R> => {
+  const run = Action.compose(steps)
+  return {
+    selector: steps.selector,
+    relatedItems: ({ backup, item, plugin }) =>
+      run({
+        plugin,
+        kind: "ItemBlockAction",
+        owner: BackupView.key(backup),
+        ownerField: { backup: BackupView.describe(backup) },
+        item,
+        request: (config) => Result.succeed({ plugin, config, backup })
+      })
+  }
+}

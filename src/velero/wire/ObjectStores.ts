@@ -1,0 +1,105 @@
+/** `ObjectStore`: streams of chunks on one side, streams of bytes on the other. */
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { ObjectStoreDefinition, type PutObjectRequest } from "../../generated/velero/object_store.ts"
+import type { Service } from "../../go-plugin/Rpc.ts"
+import * as Rpc from "../../go-plugin/Rpc.ts"
+import type { Operations } from "../ObjectStore.ts"
+import type { Plugin } from "../Plugin.ts"
+import type { PluginConfig } from "../PluginConfig.ts"
+import * as Instances from "./Instances.ts"
+import { find } from "./Registry.ts"
+
+/** Velero's own chunk, both ways: https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/framework/object_store_client.go */
+const chunkBytes = 16 * 1024
+
+/** An upload of nothing at all: Velero's client sends no chunk for an empty body, and so no name for it either. */
+export class EmptyUpload extends Data.TaggedError("EmptyUpload") {
+  override get message() {
+    return "EOF: the upload had no chunk, so that it names neither plugin, bucket nor key"
+  }
+}
+
+/** The client went away in the middle of an upload; the call is cancelled then anyway. */
+class BrokenUpload extends Data.TaggedError("BrokenUpload")<{ readonly cause: unknown }> {
+  override get message() {
+    return "the upload broke off"
+  }
+}
+
+/** Pieces of at most one chunk; never an empty one, which Velero takes for the end. */
+const pieces = (bytes: Uint8Array): ReadonlyArray<Uint8Array> =>
+  Array.from({ length: Math.ceil(bytes.length / chunkBytes) }, (_, index) =>
+    bytes.subarray(index * chunkBytes, (index + 1) * chunkBytes)
+  )
+
+/** The first chunk, and the body from there on. */
+const opened = Effect.fnUntraced(function* (requests: AsyncIterable<PutObjectRequest>) {
+  const iterator = requests[Symbol.asyncIterator]()
+  const first = yield* Effect.tryPromise({
+    try: () => iterator.next(),
+    catch: (cause) => new BrokenUpload({ cause })
+  })
+  if (first.done === true) return yield* new EmptyUpload()
+  const rest = Stream.fromAsyncIterable(
+    { [Symbol.asyncIterator]: () => iterator },
+    (cause) => new BrokenUpload({ cause })
+  )
+  const body = Stream.concat(Stream.succeed(first.value), rest).pipe(
+    Stream.map((chunk) => chunk.body),
+    Stream.filter((bytes) => bytes.length > 0)
+  )
+  return { bucket: first.value.bucket, key: first.value.key, plugin: first.value.plugin, body }
+})
+
+export const services = <R>(plugins: ReadonlyArray<Plugin<R>>): ReadonlyArray<Service<R | PluginConfig>> => {
+  const store = find(plugins, "ObjectStore")
+  const instances = Instances.make<Operations<R>>()
+  const of = ({ bucket, plugin }: { readonly plugin: string; readonly bucket: string }) =>
+    Effect.andThen(store(plugin), instances.get(plugin, bucket))
+  return [
+    Rpc.service(ObjectStoreDefinition, {
+      init: Effect.fnUntraced(function* ({ config, plugin }) {
+        const { init } = yield* store(plugin)
+        yield* instances.init(plugin, config["bucket"] ?? "", init(plugin, config))
+        return {}
+      }),
+      putObject: Effect.fnUntraced(function* (requests) {
+        const { body, bucket, key, plugin } = yield* opened(requests)
+        const { putObject } = yield* of({ plugin, bucket })
+        // A broken stream of requests means a cancelled call, which interrupts this fiber: it is no failure of the store's.
+        yield* putObject(bucket, key, Stream.orDie(body))
+        return {}
+      }),
+      objectExists: Effect.fnUntraced(function* (request) {
+        const { objectExists } = yield* of(request)
+        return { exists: yield* objectExists(request.bucket, request.key) }
+      }),
+      getObject: (request, write) =>
+        Effect.flatMap(of(request), ({ getObject }) =>
+          getObject(request.bucket, request.key).pipe(
+            Stream.runForEach((bytes) => Effect.forEach(pieces(bytes), (data) => write({ data }), { discard: true }))
+          )
+        ),
+      listCommonPrefixes: Effect.fnUntraced(function* (request) {
+        const { listCommonPrefixes } = yield* of(request)
+        return { prefixes: [...(yield* listCommonPrefixes(request.bucket, request.delimiter, request.prefix))] }
+      }),
+      listObjects: Effect.fnUntraced(function* (request) {
+        const { listObjects } = yield* of(request)
+        return { keys: [...(yield* listObjects(request.bucket, request.prefix))] }
+      }),
+      deleteObject: Effect.fnUntraced(function* (request) {
+        const { deleteObject } = yield* of(request)
+        yield* deleteObject(request.bucket, request.key)
+        return {}
+      }),
+      createSignedURL: Effect.fnUntraced(function* (request) {
+        const { createSignedURL } = yield* of(request)
+        return { url: yield* createSignedURL(request.bucket, request.key, Duration.nanos(request.ttl)) }
+      })
+    })
+  ]
+}

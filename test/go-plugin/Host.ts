@@ -1,0 +1,121 @@
+/**
+ * The host's side of go-plugin, for tests: starts a server inside the test, reads its handshake line and calls it over the
+ * real socket.
+ */
+import * as grpc from "@grpc/grpc-js"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import type { CallFailed } from "../../src/go-plugin/Client.ts"
+import { callOn } from "../../src/go-plugin/Client.ts"
+import type { Environment } from "../../src/go-plugin/Handshake.ts"
+import * as Rpc from "../../src/go-plugin/Rpc.ts"
+import type { HostProcess } from "../../src/go-plugin/Server.ts"
+import { Status } from "../../src/generated/google-rpc/status.ts"
+import { GRPCControllerDefinition } from "../../src/generated/go-plugin/controller.ts"
+
+const options: grpc.ChannelOptions = {
+  "grpc.max_receive_message_length": -1,
+  "grpc.max_send_message_length": -1,
+  // Go's host dials `unused`; the certificate of AutoMTLS is for `localhost`.
+  "grpc.ssl_target_name_override": "localhost"
+}
+
+export const connect = (
+  address: string,
+  credentials: grpc.ChannelCredentials = grpc.credentials.createInsecure()
+): Effect.Effect<grpc.Client, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => new grpc.Client(`unix:${address}`, credentials, options)),
+    (client) => Effect.sync(() => client.close())
+  )
+
+interface Definition {
+  readonly fullName: string
+}
+
+/** A unary call; its interruption cancels it. */
+export const call = <Request, Response>(
+  client: grpc.Client,
+  { fullName }: Definition,
+  method: Rpc.MethodDefinition<Request, Response>,
+  request: NoInfer<Request>
+): Effect.Effect<Response, CallFailed> => callOn(client)(fullName, method, request)
+
+/** The `grpc-status-details-bin` of a call that failed. */
+export const statusOf = ({ details }: CallFailed): Status => Status.decode(details ?? new Uint8Array())
+
+/** Opens a stream of go-plugin's; the effect ends when the plugin ends the stream, with the number of messages. */
+export const open = <Request, Response>(
+  client: grpc.Client,
+  { fullName }: Definition,
+  method: Rpc.MethodDefinition<Request, Response>,
+  request: NoInfer<Request>
+): Effect.Effect<number, grpc.ServiceError> =>
+  Effect.callback((resume) => {
+    const { path, requestSerialize, requestStream, responseDeserialize } = Rpc.grpcMethod(fullName, method)
+    const stream = requestStream
+      ? client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize)
+      : client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request)
+    let count = 0
+    stream.on("data", () => count++)
+    stream.on("error", (error: grpc.ServiceError) => resume(Effect.fail(error)))
+    stream.on("end", () => resume(Effect.succeed(count)))
+    return Effect.sync(() => stream.cancel())
+  })
+
+/** A directory of the test's own. */
+export const directory: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "host-"))),
+  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true }))
+)
+
+/** A plugin that runs in the test. */
+export interface Running<E> {
+  /** What was written to the host: the handshake line. */
+  readonly written: ReadonlyArray<string>
+  /** Whether the socket was there when the line was written. */
+  readonly wasListening: boolean
+  /** Fields of the handshake line. */
+  readonly fields: ReadonlyArray<string>
+  readonly address: string
+  /** The server's own end. */
+  readonly end: Effect.Effect<void, E>
+  /** What a signal does. */
+  readonly terminate: Effect.Effect<unknown>
+}
+
+/** Starts a plugin and waits for its handshake line, or for the error that it ended with. */
+export const start = <E>(
+  env: Environment,
+  serve: (host: HostProcess) => Effect.Effect<void, E>
+): Effect.Effect<Running<E>, E, Scope.Scope> =>
+  Effect.gen(function* () {
+    const TMPDIR = yield* directory
+    const terminated = yield* Deferred.make<void>()
+    const announced = yield* Deferred.make<void>()
+    const written: Array<string> = []
+    let wasListening = false
+    const host: HostProcess = {
+      env: { TMPDIR, ...env },
+      writeHandshake: (line) => {
+        written.push(line)
+        wasListening = Fs.existsSync(line.split("|")[3] ?? "")
+        Deferred.doneUnsafe(announced, Effect.void)
+      },
+      terminated: Deferred.await(terminated)
+    }
+    const fiber = yield* Effect.forkScoped(serve(host))
+    const end = Fiber.join(fiber)
+    yield* Effect.raceFirst(Deferred.await(announced), Effect.andThen(end, Effect.die("it ended without a handshake")))
+    const fields = written.join("").trimEnd().split("|")
+    const terminate = Deferred.succeed(terminated, undefined)
+    return { written, wasListening, fields, address: fields[3] ?? "", end, terminate }
+  })
+
+export const shutdown = (client: grpc.Client): Effect.Effect<object, CallFailed> =>
+  call(client, GRPCControllerDefinition, GRPCControllerDefinition.methods.shutdown, {})
