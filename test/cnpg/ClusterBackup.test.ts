@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { action, type Facts, transform } from "../../src/cnpg/ClusterBackup.ts"
 import type { Recorded } from "../../src/cnpg/Recoveries.ts"
-import { type KubernetesObject, NoCluster } from "../../src/kubernetes/Kubernetes.ts"
+import type { KubernetesObject } from "../../src/kubernetes/Kubernetes.ts"
 import * as Json from "../../src/velero/Json.ts"
 import {
   archiver,
@@ -211,7 +211,7 @@ describe("where Kubernetes does not help", () => {
     ],
     ["the API server does not answer", refusal.unavailable(), ["backups.postgresql.cnpg.io", "connection refused"]],
     ["the CRD is not there", refusal.unknownKind("postgresql.cnpg.io"), ["backups.postgresql.cnpg.io", "404"]],
-    ["no cluster is configured", () => new NoCluster({ detail: "nothing names one" }), ["nothing names one"]]
+    ["no cluster is configured", refusal.noCluster, ["nothing names one"]]
   ] as const
   it.effect.each(cases)("%s: the server name is recorded, a stale id is not kept, one warning", ([, refuse, parts]) =>
     Effect.gen(function* () {

@@ -5,7 +5,7 @@ import * as Result from "effect/Result"
 import * as TestClock from "effect/testing/TestClock"
 import { action as backupAction } from "../../src/cnpg/ClusterBackup.ts"
 import { action, transform } from "../../src/cnpg/ClusterRestore.ts"
-import { type KubernetesObject, NoCluster, Rejected } from "../../src/kubernetes/Kubernetes.ts"
+import { type KubernetesObject, Rejected } from "../../src/kubernetes/Kubernetes.ts"
 import type * as Json from "../../src/velero/Json.ts"
 import {
   archiver,
@@ -679,7 +679,7 @@ describe("a restore that cannot be", () => {
     ["the live Cluster cannot be read", refusal.unavailable("get", "clusters.postgresql.cnpg.io")],
     ["the live Cluster may not be read", refusal.forbidden("get", "clusters.postgresql.cnpg.io")],
     ["the ConfigMap cannot be read", refusal.unavailable("get", "configmaps")],
-    ["there is no cluster", () => new NoCluster({ detail: "nothing names one" })]
+    ["there is no cluster", refusal.noCluster]
   ] as const)("fails before anything is written: %s", ([, refuse]) =>
     Effect.gen(function* () {
       const { process, world } = yield* start([namespace("shop")], refuse)

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { action as clusterAction } from "../../src/cnpg/ClusterBackup.ts"
 import { action, ownedResources, parentOf, transform } from "../../src/cnpg/OwnedResourceBackup.ts"
 import type { Recorded, Recovery } from "../../src/cnpg/Recoveries.ts"
-import { type KubernetesObject, NoCluster } from "../../src/kubernetes/Kubernetes.ts"
+import type { KubernetesObject } from "../../src/kubernetes/Kubernetes.ts"
 import {
   archiver,
   assertLine,
@@ -193,7 +193,7 @@ describe("an object of a Cluster without recorded backup", () => {
     ["Backups may not be listed", refusal.forbidden("list", "backups.postgresql.cnpg.io"), "RBAC says no"],
     ["Clusters may not be read", refusal.forbidden("get"), "RBAC says no"],
     ["nothing answers", refusal.unavailable(), "connection refused"],
-    ["there is no cluster", () => new NoCluster({ detail: "nothing names one" }), "nothing names one"]
+    ["there is no cluster", refusal.noCluster, "nothing names one"]
   ] as const)("is not marked where it cannot be known: %s", ([, refuse, why]) =>
     Effect.gen(function* () {
       const { process } = yield* start([orders, good], refuse)

@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import type { Cluster } from "../../src/cnpg/Cluster.ts"
 import { decodeCluster } from "../../src/cnpg/Cluster.ts"
 import * as Recoveries from "../../src/cnpg/Recoveries.ts"
-import { Kubernetes, type KubernetesObject, NoCluster } from "../../src/kubernetes/Kubernetes.ts"
+import { Kubernetes, type KubernetesObject } from "../../src/kubernetes/Kubernetes.ts"
 import { archiver, callsOf, cluster, completed, json, makeWorld, refusal, type World } from "./World.ts"
 
 const orders = cluster({ plugins: [archiver()] }, { annotations: { "velero-cnpg/recover-from": "volumes" } })
@@ -199,7 +199,7 @@ describe("what is not known", () => {
     ["may not list Backups", refusal.forbidden("list"), ["list", "backups.postgresql.cnpg.io", "service account"]],
     ["may not get Clusters", refusal.forbidden("get"), ["get", "clusters.postgresql.cnpg.io", "service account"]],
     ["gets no answer", refusal.unavailable(), ["connection refused"]],
-    ["has no cluster", () => new NoCluster({ detail: "nothing names one" }), ["nothing names one"]]
+    ["has no cluster", refusal.noCluster, ["nothing names one"]]
   ] as const
   it.effect.each(cases)("is why, for a plugin that %s", ([, refuse, parts]) =>
     Effect.gen(function* () {

@@ -267,6 +267,21 @@ describe("a Cluster that starts on its volumes", () => {
     })
   })
 
+  it("gets no external cluster, so it may not need one either", () => {
+    const onVolumes = (spec: Tree) => {
+      const cluster = view(recorded({ plugins, ...spec }))
+      return RecoveryPlan.startOnVolumes(cluster, Result.getOrThrow(RecoveryPlan.archiveOf(cluster)), destination)
+    }
+    const bootstrap = { recovery: { source: "clusterBackup" } }
+    for (const spec of [
+      { bootstrap, replica: { source: "clusterBackup" } },
+      { externalClusters: [{ name: "clusterBackup" }] }
+    ]) {
+      assert.isTrue(Result.isFailure(onVolumes(spec)), textOf(spec))
+      assert.isTrue(Result.isSuccess(planned(textOf(recorded({ plugins, ...spec })))), textOf(spec))
+    }
+  })
+
   it("may not be a replica cluster that was bootstrapped by initdb: the operator creates none", () => {
     const externalClusters = [
       { name: "us", connectionParameters: {} },

@@ -175,11 +175,13 @@ describe("the keys", () => {
     assert.deepStrictEqual(
       move({
         host: "orders-rw.shop",
-        pgpass: "orders-rw.shop:5432:orders:me:orders-rw.shop\norders-ro.shop.svc:5432:*:*:x:y\n# note\n\n"
+        pgpass:
+          "orders-rw.shop:5432:orders:me:orders-rw.shop\norders-ro.shop.svc:5432:*:*:x:y\n# note\norders-rw.shopx\n\n"
       }),
       {
         host: "orders-rw.shop-2",
-        pgpass: "orders-rw.shop-2:5432:orders:me:orders-rw.shop\norders-ro.shop-2.svc:5432:*:*:x:y\n# note\n\n"
+        pgpass:
+          "orders-rw.shop-2:5432:orders:me:orders-rw.shop\norders-ro.shop-2.svc:5432:*:*:x:y\n# note\norders-rw.shopx\n\n"
       }
     )
   })

@@ -167,7 +167,7 @@ export interface World {
   readonly layer: Layer.Layer<Kubernetes>
   /** Every call, in order, refused ones included. */
   readonly calls: Array<Call>
-  /** From now on; the first that gives an error decides. */
+  /** What is refused from now on. */
   refuse: Refuse
   readonly put: (object: KubernetesObject) => Effect.Effect<void>
   readonly objects: () => ReadonlyArray<KubernetesObject>
@@ -261,7 +261,7 @@ export const refusal = {
       call.kind.group === group
         ? new NotFound({ what: describe(call.kind, call.namespace, call.name), detail: "404 page not found" })
         : undefined,
-  noCluster: (): KubernetesError => new NoCluster({ detail: "KUBECONFIG is not set" })
+  noCluster: (): KubernetesError => new NoCluster({ detail: "nothing names one" })
 }
 
 // ---------------------------------------------------------------------------------------------------------------- actions
