@@ -248,7 +248,7 @@ const backoff = Schedule.min([Schedule.exponential("200 millis"), Schedule.space
   )
 )
 
-/** Keeps connections open, which client-node's plain agents do not; proxies keep their own kind. */
+/** Keeps connections open, which client-node's plain agents do not; none for proxies, which have agents of their own. */
 const keepAlive = (agent: unknown, options: Https.RequestOptions): Http.Agent | Https.Agent | undefined => {
   if (agent instanceof Https.Agent && agent.constructor === Https.Agent) {
     return new Https.Agent({
@@ -261,7 +261,7 @@ const keepAlive = (agent: unknown, options: Https.RequestOptions): Http.Agent | 
     })
   }
   if (agent instanceof Http.Agent && agent.constructor === Http.Agent) return new Http.Agent({ keepAlive: true })
-  return agent instanceof Http.Agent ? agent : undefined
+  return undefined
 }
 
 /**
@@ -300,9 +300,6 @@ const connect = async (load: Load, agents: Agents): Promise<Connection> => {
     options: async () => {
       const options: Https.RequestOptions = { headers: {} }
       await config.applyToHTTPSOptions(options as Parameters<KubeConfig["applyToHTTPSOptions"]>[0])
-      const headers = options.headers as Http.OutgoingHttpHeaders
-      // Files of tokens may end in a new line, headers may not.
-      if (typeof headers["Authorization"] === "string") headers["Authorization"] = headers["Authorization"].trim()
       const agent = agents.of(options, `${server} ${proxyUrl ?? ""}`)
       return agent === undefined ? options : { ...options, agent }
     }

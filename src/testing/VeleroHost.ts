@@ -11,6 +11,7 @@
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/backup/item_backupper.go
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/restore/restore.go (restoreItem)
  */
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
@@ -221,6 +222,8 @@ export interface BackupSpec {
   readonly name: string
   readonly annotations?: Readonly<Record<string, string>>
   readonly uid?: string
+  /** RFC 3339; default: now. */
+  readonly creationTimestamp?: string
 }
 
 export interface RestoreSpec extends BackupSpec {
@@ -231,15 +234,23 @@ export interface RestoreSpec extends BackupSpec {
 /** Velero's namespace in this world. */
 export const veleroNamespace = "velero"
 
-const veleroObject = (kind: string, { annotations, name, uid }: BackupSpec, spec: object) =>
-  bytes(
-    JSON.stringify({
-      apiVersion: "velero.io/v1",
-      kind,
-      metadata: { name, namespace: veleroNamespace, uid: uid ?? `${kind}-${name}`, annotations: annotations ?? {} },
-      spec,
-      status: { phase: "InProgress" }
-    })
+const veleroObject = (kind: string, { annotations = {}, creationTimestamp, name, uid }: BackupSpec, spec: object) =>
+  Effect.map(DateTime.now, (now) =>
+    bytes(
+      JSON.stringify({
+        apiVersion: "velero.io/v1",
+        kind,
+        metadata: {
+          name,
+          namespace: veleroNamespace,
+          uid: uid ?? `${kind}-${name}`,
+          creationTimestamp: creationTimestamp ?? DateTime.formatIso(now).replace(/\.\d+Z$/, "Z"),
+          annotations
+        },
+        spec,
+        status: { phase: "InProgress" }
+      })
+    )
   )
 
 /** Backs objects up, in Velero's order, and follows additional items. */
@@ -259,7 +270,7 @@ export const backup = (
         ({ ResourceSelector }) => ResourceSelector
       )
     )
-    const veleroBackup = veleroObject("Backup", spec, { includedNamespaces: ["*"] })
+    const veleroBackup = yield* veleroObject("Backup", spec, { includedNamespaces: ["*"] })
     const done = new Map<string, BackedUp>()
     const visit = (before: Entry): Effect.Effect<void, PluginNotStarted> =>
       Effect.gen(function* () {
@@ -353,7 +364,7 @@ export const restore = (
       )
     )
     const mapping = spec.namespaceMapping ?? {}
-    const veleroRestore = veleroObject("Restore", spec, {
+    const veleroRestore = yield* veleroObject("Restore", spec, {
       backupName: "preview",
       namespaceMapping: mapping,
       ...(spec.existingResourcePolicy === undefined ? {} : { existingResourcePolicy: spec.existingResourcePolicy })

@@ -51,22 +51,22 @@ describe("formatEntry", () => {
     assert.deepStrictEqual(format({ fields }), { "@level": "info", "@message": "m", "@logSourceSetBy": "plugin" })
   })
 
-  it.each<readonly [name: string, change: Partial<Log.Entry>]>([
-    ["message", { message: "x".repeat(70_000) }],
-    ["message of three-byte characters", { message: "€".repeat(70_000) }],
-    ["message of control characters", { message: "\u0001".repeat(70_000) }],
-    ["message of lone surrogates", { message: "\ud83d".repeat(70_000) }],
-    ["message of quotes", { message: '"'.repeat(70_000) }],
-    ["field", { fields: { value: "x".repeat(70_000) } }],
-    ["error", { error: "x\n".repeat(70_000) }],
-    ["key", { fields: { ["k".repeat(70_000)]: "v" } }]
-  ])("cuts a long %s to one line that the host reads, and keeps the rest", (_, change) => {
+  it.each<readonly [name: string, change: Partial<Log.Entry>, cut: string]>([
+    ["message", { message: "x".repeat(70_000) }, "@message"],
+    ["message of three-byte characters", { message: "€".repeat(70_000) }, "@message"],
+    ["message of control characters", { message: "\u0001".repeat(70_000) }, "@message"],
+    ["message of quotes", { message: '"'.repeat(70_000) }, "@message"],
+    ["field", { fields: { value: "x".repeat(70_000) } }, "value"],
+    ["error", { error: "x\n".repeat(70_000) }, "error"]
+  ])("cuts a long %s to one line that the host reads, and keeps the rest", (_, change, cut) => {
     const line = Log.formatEntry({ ...entry, ...change })
     assert.isAtMost(Buffer.byteLength(line), Log.maximumLineBytes)
     assert.strictEqual(line.indexOf("\n"), line.length - 1)
     assert.strictEqual(read(line)["@level"], "info")
-    if (change.message === undefined) assert.strictEqual(read(line)["@message"], "m")
-    else assert.match(read(line)["@message"] ?? "", / … \[cut\]$/)
+    if (cut !== "@message") assert.strictEqual(read(line)["@message"], "m")
+    const text = change.message ?? change.error ?? String(change.fields?.["value"])
+    assert.isTrue(read(line)[cut]?.startsWith(text.slice(0, 1000)))
+    assert.isTrue(read(line)[cut]?.endsWith(" … [cut]"))
   })
 
   it("leaves a line alone that the host just reads", () => {
@@ -77,11 +77,14 @@ describe("formatEntry", () => {
     assert.include(Log.formatEntry({ ...entry, message: "x".repeat(room + 1) }), "[cut]")
   })
 
-  it("keeps the message of a line with thousands of fields", () => {
-    const fields = Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`field number ${index}`, "value"]))
-    const line = Log.formatEntry({ ...entry, fields })
+  it.each<readonly [name: string, keys: ReadonlyArray<string>]>([
+    ["thousands of fields", Array.from({ length: 5000 }, (_, index) => `field number ${index}`)],
+    ["a key without end", ["k".repeat(70_000)]]
+  ])("keeps the message of a line with %s", (_, keys) => {
+    const fields = Object.fromEntries(keys.map((key) => [key, "value"]))
+    const line = Log.formatEntry({ ...entry, message: "what happened", fields })
     assert.isAtMost(Buffer.byteLength(line), Log.maximumLineBytes)
-    assert.strictEqual(read(line)["@message"], "m")
+    assert.strictEqual(read(line)["@message"], "what happened")
   })
 
   const texts = Arbitrary.map(

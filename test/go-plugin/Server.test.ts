@@ -230,7 +230,7 @@ describe("the end", () => {
 describe("calls", () => {
   it.live("that fail are answered UNKNOWN, with the same status in their details", () =>
     Effect.gen(function* () {
-      const { client } = yield* startAndConnect((request) =>
+      const { client, log } = yield* startAndConnect((request) =>
         Effect.fail(new Refused({ message: Buffer.from(request).toString() || "lone \ud83d" }))
       )
       for (const message of ["no such backup", "größe\n😀 100% \u0007", ""]) {
@@ -239,6 +239,8 @@ describe("calls", () => {
         assert.deepStrictEqual([error.code, error.detail], [Status.code.unknown, details])
         assert.deepStrictEqual(Host.statusOf(error), { code: Status.code.unknown, message: details, details: [] })
       }
+      // Velero logs what it is answered.
+      assert.deepStrictEqual(log, [])
     })
   )
 

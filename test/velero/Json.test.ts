@@ -13,9 +13,11 @@ type Tree = null | boolean | number | string | ReadonlyArray<Tree> | ReadonlyMap
 
 const toTree = (value: JsonValue): Tree => {
   if (Array.isArray(value)) return (value as ReadonlyArray<JsonValue>).map(toTree)
-  return typeof value === "object" && value !== null
-    ? new Map(Object.entries(value as JsonObject).map(([key, member]) => [key, toTree(member ?? null)]))
-    : (value as Tree)
+  if (typeof value === "object" && value !== null) {
+    return new Map(Object.entries(value as JsonObject).map(([key, member]) => [key, toTree(member ?? null)]))
+  }
+  // A zero of either sign is the same number.
+  return value === 0 ? 0 : (value as Tree)
 }
 const parse = (text: string): Tree => toTree(JSON.parse(text) as JsonValue)
 
@@ -188,7 +190,8 @@ describe("set", () => {
       '{"a":9007199254740992}'
     ],
     ["replaces a number that only parsing makes null", '{"a":1e400}', ["a"], null, '{"a":null}'],
-    ["replaces a string that reads like a number", '{"a":"1"}', ["a"], 1, '{"a":1}']
+    ["replaces a number of the other sign", '{"a":-5}', ["a"], 5, '{"a":5}'],
+    ["replaces a string that reads like a number", '{"a":"1e0"}', ["a"], 1, '{"a":1}']
   ])("%s", (_, text, path, value, expected) => assert.strictEqual(patch(text, [set(path, value)]), expected))
 
   it.each<readonly [text: string, path: Path]>([

@@ -105,10 +105,10 @@ describe.each<readonly [kind: string, decode: Decode]>([
 
   it.effect("does not take a buffer for the same that was written over", () =>
     Effect.gen(function* () {
-      const buffer = bytes("a")
+      const buffer = bytes("before")
       yield* decode(buffer)
-      buffer.set(bytes("b"))
-      assert.strictEqual((yield* decode(buffer)).metadata?.name, "b")
+      buffer.set(bytes("behind"))
+      assert.strictEqual((yield* decode(buffer)).metadata?.name, "behind")
     })
   )
 

@@ -1,0 +1,406 @@
+import { spawnSync } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import {
+  at,
+  eventually,
+  executable,
+  type Finished,
+  launch,
+  possible,
+  repository,
+  run,
+  temporaryDirectory
+} from "./Executable.ts"
+import * as Objects from "./Objects.ts"
+import { annotation, plugin } from "./World.ts"
+
+const shop = "examples/shop.yaml"
+const legacy = "examples/legacy.yaml"
+
+/** Processes that have a text in their environment. */
+const processesWith = (text: string): ReadonlyArray<string> =>
+  Fs.readdirSync("/proc").filter((pid) => {
+    if (!/^\d+$/.test(pid)) return false
+    try {
+      return Fs.readFileSync(`/proc/${pid}/environ`, "latin1").includes(text)
+    } catch {
+      // It has ended, or is another user's.
+      return false
+    }
+  })
+
+interface PreviewOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+  readonly stdin?: string
+}
+
+/** Runs `preview`, in a temporary directory of its own that must be empty afterwards, without a process left. */
+const preview = (args: ReadonlyArray<string>, { env, ...options }: PreviewOptions = {}): Effect.Effect<Finished> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory()
+      const finished = yield* run({ args: ["preview", ...args], env: { ...env, TMPDIR: directory }, ...options })
+      assert.deepStrictEqual(Fs.readdirSync(directory), [])
+      assert.deepStrictEqual(processesWith(directory), [])
+      return finished
+    })
+  )
+
+const json = (args: ReadonlyArray<string>, options?: PreviewOptions) =>
+  Effect.map(preview([...args, "--output", "json"], options), (finished) => {
+    assert.strictEqual(finished.code, 0, finished.stderr)
+    return JSON.parse(finished.stdout) as unknown
+  })
+
+interface Item {
+  readonly kind: string
+  readonly name: string
+  readonly namespace: string
+  readonly outcome: string
+  readonly after: unknown
+}
+
+const itemsOf = (shown: unknown, part: "backup" | "restore"): ReadonlyArray<Item> =>
+  at(shown, part, "items") as ReadonlyArray<Item>
+
+const find = (shown: unknown, part: "backup" | "restore", kind: string, name: string): Item => {
+  const found = itemsOf(shown, part).find((item) => item.kind === kind && item.name === name)
+  assert.isDefined(found, `${kind} ${name}`)
+  return found as Item
+}
+
+const count = (items: ReadonlyArray<Item>): Readonly<Record<string, number>> =>
+  items.reduce<Record<string, number>>(
+    (counted, { outcome }) => ({ ...counted, [outcome]: (counted[outcome] ?? 0) + 1 }),
+    {}
+  )
+
+/** A file with manifests. */
+const written = (directory: string, name: string, text: string): string => {
+  const file = Path.join(directory, name)
+  Fs.writeFileSync(file, text)
+  return file
+}
+
+const deployment = (name: string) => JSON.stringify(Objects.deployment("shop", name, ["wait-for-migration-job"]))
+
+describe("preview as text", () => {
+  it.live("of shop.yaml shows what is recorded, changed, left out, kept and written", () =>
+    Effect.gen(function* () {
+      const { code, stderr, stdout } = yield* preview([shop])
+      assert.deepStrictEqual([code, stderr], [0, ""])
+      for (const line of [
+        "Backup: 38 objects, 14 recorded with more than it has",
+        "    +    velero-cnpg/serverName: orders-v1",
+        "    +    velero-cnpg/current-backup-id: 20261119T020003",
+        "Restore in place, after the objects were lost: 2 changed, 24 left out, 12 as they were",
+        "  Cluster shop/orders",
+        "    -        serverName: orders-v1",
+        "    because the operator would run it again",
+        "  ConfigMap shop/cnpg-velero-override",
+        "Log of the backup",
+        "Log of the restore"
+      ]) {
+        assert.include(stdout.split("\n"), line)
+      }
+      assert.match(stdout, /^ {4}\+ {8}serverName: orders-20\d{6}-\d{6}$/m)
+      assert.match(stdout, /^ {6}read_from_server_name: orders-v1$/m)
+      assert.notInclude(stdout, "\u001b")
+    })
+  )
+
+  it.live("of legacy.yaml warns of the Cluster without a Backup", () =>
+    Effect.gen(function* () {
+      const { code, stderr, stdout } = yield* preview([legacy])
+      assert.deepStrictEqual([code, stderr], [0, ""])
+      assert.match(stdout, /^ {2}warn {2}Cluster billing\/ledger-eu: recorded server name ledger-eu, but/m)
+      assert.match(stdout, /^ {2}info {2}Cluster billing\/reports has no archive/m)
+    })
+  )
+
+  it.live("of a namespace beside itself names both", () =>
+    Effect.gen(function* () {
+      const { code, stdout } = yield* preview([shop, "--map-namespace", "shop=shop2"])
+      assert.strictEqual(code, 0)
+      assert.include(stdout, "Restore shop into shop2, beside the living one: 4 changed, 24 left out, 9 as they were")
+      assert.include(stdout, "  Secret shop2/orders-app, shop2/orders-superuser\n")
+      assert.include(stdout, "    +  uri: <hidden, changed>\n")
+      assert.include(stdout, "  ConfigMap shop2/cnpg-velero-override\n")
+    })
+  )
+})
+
+describe("preview as JSON", () => {
+  it.live("of shop.yaml has every item, and all of the ConfigMap", () =>
+    Effect.gen(function* () {
+      const shown = yield* json([shop])
+      assert.strictEqual(itemsOf(shown, "backup").length, 38)
+      assert.deepStrictEqual(count(itemsOf(shown, "restore")), { created: 13, exists: 1, skipped: 24 })
+      assert.deepStrictEqual(at(find(shown, "backup", "Cluster", "orders").after, "metadata", "annotations"), {
+        [annotation.serverName]: "orders-v1",
+        [annotation.backupId]: "20261119T020003"
+      })
+      const cluster = find(shown, "restore", "Cluster", "orders").after
+      assert.strictEqual(
+        at(shown, "written", 0, "data", "write_to_server_name"),
+        at(cluster, "spec", "plugins", 0, "parameters", "serverName")
+      )
+      assert.strictEqual((at(shown, "written") as ReadonlyArray<unknown>).length, 1)
+      for (const part of ["backup", "restore"]) {
+        for (const line of at(shown, part, "logs") as ReadonlyArray<unknown>) {
+          assert.strictEqual(at(line, "level"), "info", JSON.stringify(line))
+        }
+      }
+    })
+  )
+
+  it.live("of legacy.yaml keeps what has its data on volumes only", () =>
+    Effect.gen(function* () {
+      const shown = yield* json([legacy])
+      assert.deepStrictEqual(count(itemsOf(shown, "restore")), { created: 7, exists: 1, skipped: 3 })
+      assert.strictEqual(find(shown, "restore", "PersistentVolumeClaim", "reports-1").outcome, "created")
+      assert.strictEqual(find(shown, "restore", "PersistentVolumeClaim", "invoices-1").outcome, "skipped")
+    })
+  )
+
+  it.live("follows the Restore's annotation", () =>
+    Effect.gen(function* () {
+      const shown = yield* json([legacy, "--annotate-restore", `${annotation.recoverFrom}=volumes`])
+      assert.strictEqual(find(shown, "restore", "PersistentVolumeClaim", "invoices-1").outcome, "created")
+    })
+  )
+
+  it.live("is whole even where its reader is slow", () =>
+    Effect.gen(function* () {
+      const { stdout } = yield* run({
+        command: "/bin/sh",
+        args: ["-c", `"$0" preview ${shop} -o json | (sleep 1; cat)`, executable],
+        env: { PATH: "/usr/bin:/bin" }
+      })
+      assert.isAbove(stdout.length, 100_000)
+      assert.strictEqual(itemsOf(JSON.parse(stdout), "backup").length, 38)
+    })
+  )
+})
+
+describe("preview, where its reader goes away early,", () => {
+  it.live("ends, and leaves nothing behind", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory()
+      const { code, stdout } = yield* run({
+        command: "/bin/sh",
+        args: ["-c", `"$0" preview ${shop} -o json | head -1`, executable],
+        env: { PATH: "/usr/bin:/bin", TMPDIR: directory }
+      })
+      assert.deepStrictEqual([code, stdout], [0, "{\n"])
+      assert.deepStrictEqual(processesWith(directory), [])
+      assert.deepStrictEqual(Fs.readdirSync(directory), [])
+    })
+  )
+})
+
+describe("preview reads", () => {
+  it.live("standard input", () =>
+    Effect.gen(function* () {
+      const shown = yield* json(["-"], { stdin: Fs.readFileSync(Path.join(repository, legacy), "utf8") })
+      assert.strictEqual(itemsOf(shown, "backup").length, 11)
+    })
+  )
+
+  it.live("several files of all kinds: YAML with many documents, JSON, a List, a List within it", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory()
+      const list = (kind: string, ...items: ReadonlyArray<string>) =>
+        `{"apiVersion":"v1","kind":"${kind}","items":[${items.join()}]}`
+      const shown = yield* json([
+        written(directory, "a.yaml", `# nothing\n---\n---\n${deployment("one")}\n---\n${deployment("two")}\n`),
+        written(directory, "b.json", deployment("three")),
+        written(directory, "c.json", list("List", deployment("four"), list("DeploymentList", deployment("five")))),
+        Path.join(repository, legacy)
+      ])
+      const names = itemsOf(shown, "backup").map(({ name }) => name)
+      for (const name of ["one", "two", "three", "four", "five", "invoices"]) assert.include(names, name)
+    })
+  )
+
+  it.live("the configuration of the plugins, which is not part of the backup", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory()
+      const config = Objects.pluginConfig("c", plugin.deploymentRestore, { initContainers: "other" })
+      const shown = yield* json([
+        written(directory, "config.json", JSON.stringify(config)),
+        written(directory, "d.json", deployment("one"))
+      ])
+      assert.deepStrictEqual(
+        itemsOf(shown, "restore").map(({ name }) => name),
+        ["one"]
+      )
+      assert.strictEqual(
+        at(find(shown, "restore", "Deployment", "one").after, "spec", "template", "spec", "initContainers", 0, "name"),
+        "wait-for-migration-job"
+      )
+    })
+  )
+
+  it.live.each<{ readonly name: string; readonly text: string | undefined; readonly says: RegExp }>([
+    { name: "a missing file", text: undefined, says: /^velero-plugin-cnpg: \S+file\.yaml: .*no such file/ },
+    { name: "broken YAML", text: "kind: [a\nb: c", says: /^velero-plugin-cnpg: \S+file\.yaml: .*at line \d/ },
+    { name: "a scalar", text: "hello", says: /file\.yaml: .*not a Kubernetes object/ },
+    { name: "no kind", text: "metadata: {name: x}", says: /file\.yaml: .*has no apiVersion or no kind/ },
+    { name: "no name", text: "apiVersion: v1\nkind: Pod", says: /file\.yaml: .*Pod without metadata\.name/ }
+  ])("nothing else, and says why: $name", ({ says, text }) =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory()
+      const file = text === undefined ? Path.join(directory, "file.yaml") : written(directory, "file.yaml", text)
+      const { code, stderr, stdout } = yield* preview([file])
+      assert.deepStrictEqual([code, stdout], [1, ""])
+      assert.match(stderr.trimEnd(), new RegExp(says.source, "s"))
+    })
+  )
+})
+
+describe("preview hides", () => {
+  const secret = {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: {
+      name: "app",
+      namespace: "shop",
+      labels: { "cnpg.io/cluster": "orders", "cnpg.io/userType": "app" },
+      annotations: {
+        "kubectl.kubernetes.io/last-applied-configuration": `{"data":{"password":"${Buffer.from("hunter2").toString("base64")}"}}`
+      }
+    },
+    data: {
+      password: Buffer.from("hunter2").toString("base64"),
+      uri: Buffer.from("postgresql://app:hunter2@orders-rw.shop:5432/app").toString("base64")
+    },
+    stringData: { token: "hunter2" }
+  }
+
+  it.live.each([
+    { name: "text", args: [] },
+    { name: "text, mapped", args: ["--map-namespace", "shop=shop2"] },
+    { name: "JSON", args: ["-o", "json"] },
+    { name: "JSON, mapped", args: ["-o", "json", "--map-namespace", "shop=shop2"] }
+  ])("every value of every Secret: $name", ({ args }) =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory()
+      const file = written(directory, "secret.json", JSON.stringify(secret))
+      const { code, stderr, stdout } = yield* preview([file, shop, ...args])
+      assert.strictEqual(code, 0, stderr)
+      const values = [
+        ...Object.values(secret.data),
+        "hunter2",
+        // All data of shop.yaml's Secrets that is long enough to be told from other text.
+        ...[...Fs.readFileSync(Path.join(repository, shop), "utf8").matchAll(/^ {2}[\w.-]+: ([A-Za-z0-9+/=]{16,})$/gm)]
+          .map(([, value = ""]) => value)
+          .filter((value) => !value.includes("."))
+      ]
+      assert.isAbove(values.length, 15)
+      for (const value of values) {
+        assert.notInclude(stdout, value)
+        const text = Buffer.from(value, "base64").toString("utf8")
+        if (/fake/i.test(text)) assert.notInclude(stdout, text)
+      }
+      assert.include(stdout, args.length === 0 ? "orders-store-s3" : "<hidden")
+    })
+  )
+})
+
+describe("preview fails", () => {
+  it.live("with 1 where an action failed, and still shows everything", () =>
+    Effect.gen(function* () {
+      const wrong = ["--annotate-restore", `${annotation.recoverFrom}=tape`]
+      const text = yield* preview([shop, ...wrong])
+      assert.strictEqual(text.code, 1)
+      assert.include(text.stdout, `! not restored: annotation ${annotation.recoverFrom} on Restore preview is "tape"`)
+      assert.strictEqual(text.stderr, "velero-plugin-cnpg: an action failed on an item; see the lines marked with !\n")
+
+      const asJson = yield* preview([shop, ...wrong, "-o", "json"])
+      assert.strictEqual(asJson.code, 1)
+      assert.match(
+        String(at(find(JSON.parse(asJson.stdout), "restore", "Cluster", "orders"), "error")),
+        /object-store or volumes/
+      )
+    })
+  )
+
+  it.live.each([
+    { name: "no file", args: [] },
+    { name: "an unknown flag", args: [shop, "--nope"] },
+    { name: "an unknown output", args: [shop, "-o", "yaml"] },
+    { name: "a mapping without a target", args: [shop, "--map-namespace", "shop"] }
+  ])("with 1 and the help where it is called wrongly: $name", ({ args }) =>
+    Effect.gen(function* () {
+      const { code, stderr, stdout } = yield* preview(args)
+      assert.strictEqual(code, 1)
+      assert.include(stdout + stderr, "velero-plugin-cnpg preview")
+    })
+  )
+
+  it.live.each([{ signal: "SIGINT" as const }, { signal: "SIGTERM" as const }])(
+    "and leaves nothing behind where it is ended by $signal",
+    ({ signal }) =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory()
+        const started = yield* launch({ args: ["preview", shop], env: { TMPDIR: directory } })
+        // A kubeconfig, and the socket of the plugin's process.
+        yield* eventually("its files", () => Fs.readdirSync(directory).length > 1)
+        started.send(signal)
+        const { code } = yield* started.exited
+        assert.deepStrictEqual([code, started.stdout()], [1, ""])
+        assert.strictEqual(
+          started.stderr(),
+          `velero-plugin-cnpg: ended by ${signal} before there was something to show\n`
+        )
+        assert.deepStrictEqual(processesWith(directory), [])
+        assert.deepStrictEqual(Fs.readdirSync(directory), [])
+      })
+  )
+})
+
+describe("preview's colours", () => {
+  const hasScript = possible(
+    spawnSync("script", ["--version"]).status === 0,
+    "colours on a terminal: util-linux's script is not here"
+  )
+
+  /** Output under a pseudo terminal. */
+  const onTerminal = (env: Readonly<Record<string, string>>) =>
+    run({
+      command: "script",
+      args: ["-qec", `"${executable}" preview ${legacy}`, "/dev/null"],
+      env: { PATH: process.env["PATH"] ?? "/usr/bin", TERM: "xterm-256color", SHELL: "/bin/sh", ...env }
+    })
+
+  it.live.skipIf(!hasScript)("are on a terminal", () =>
+    Effect.gen(function* () {
+      const { code, stdout } = yield* onTerminal({})
+      assert.strictEqual(code, 0)
+      assert.include(stdout, "\u001b[1mBackup: 11 objects")
+      assert.include(stdout, "\u001b[32m+    velero-cnpg/serverName: invoices\u001b[39m")
+      assert.include(stdout, "\u001b[33mwarn \u001b[39m")
+    })
+  )
+
+  it.live.skipIf(!hasScript)("are not on a terminal with NO_COLOR", () =>
+    Effect.gen(function* () {
+      const { code, stdout } = yield* onTerminal({ NO_COLOR: "1" })
+      assert.strictEqual(code, 0)
+      assert.include(stdout, "Backup: 11 objects")
+      assert.notInclude(stdout, "\u001b")
+    })
+  )
+
+  it.live("are not in a pipe, whatever the environment says of terminals", () =>
+    Effect.gen(function* () {
+      const { stdout } = yield* preview([legacy], { env: { TERM: "xterm-256color", COLORTERM: "truecolor" } })
+      assert.notInclude(stdout, "\u001b")
+    })
+  )
+})
