@@ -239,7 +239,8 @@ describe("a stream of answers", () => {
       })
       const { all, call, received } = download(client)
       call.pause()
-      while (written === 0) yield* ping(client)
+      const hasBegun = () => written > 0
+      while (!hasBegun()) yield* ping(client)
       // Time enough for all the rest, were nobody waited for.
       for (let times = 0; times < 50; times++) yield* ping(client)
       assert.isBelow(written, total)

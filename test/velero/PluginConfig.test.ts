@@ -281,6 +281,17 @@ describe("reader", () => {
     })
   )
 
+  it.effect("has the defaults where ConfigMaps cannot be read", () =>
+    Effect.gen(function* () {
+      const unreadable = cluster([configMap("a", { mode: "safe" })], Effect.fail(new NoCluster({ detail: "none" })))
+      const log = Fixtures.makeLog()
+      const reading = Effect.replicateEffect(PluginConfig.reader(schema)({ plugin, kind, owner: "owner-1" }), 3)
+      const configs = yield* Effect.provide(run(unreadable, reading), log.layer)
+      for (const config of configs) assert.deepStrictEqual(config, { mode: "fast", count: 3 })
+      assert.strictEqual(log.lines.length, 1)
+    })
+  )
+
   it.effect("refuses two ConfigMaps", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(read([configMap("a"), configMap("b")]))
