@@ -248,37 +248,20 @@ const backoff = Schedule.min([Schedule.exponential("200 millis"), Schedule.space
   )
 )
 
-/** Keeps connections open, which client-node's plain agents do not; none for proxies, which have agents of their own. */
-const keepAlive = (agent: unknown, options: Https.RequestOptions): Http.Agent | Https.Agent | undefined => {
-  if (agent instanceof Https.Agent && agent.constructor === Https.Agent) {
-    return new Https.Agent({
-      keepAlive: true,
-      ...(options.ca === undefined ? {} : { ca: options.ca }),
-      ...(options.cert === undefined ? {} : { cert: options.cert }),
-      ...(options.key === undefined ? {} : { key: options.key }),
-      ...(options.servername === undefined ? {} : { servername: options.servername }),
-      ...(options.rejectUnauthorized === undefined ? {} : { rejectUnauthorized: options.rejectUnauthorized })
-    })
-  }
-  if (agent instanceof Http.Agent && agent.constructor === Http.Agent) return new Http.Agent({ keepAlive: true })
-  return undefined
-}
-
-/**
- * The agent of the newest credentials; it outlives their renewal where TLS has no part in it.
- *
- * An agent must not serve other certificates than it was made for: under Bun its own have their way.
- */
+/** Keep connections open, which client-node's own do not. They hold no certificates: each connection serves its own alone. */
 const makeAgents = () => {
-  let known: { readonly identity: string; readonly agent: Http.Agent | Https.Agent | undefined } | undefined
+  const agents = { http: new Http.Agent({ keepAlive: true }), https: new Https.Agent({ keepAlive: true }) }
   return {
-    of: (options: Https.RequestOptions, route: string): Http.Agent | Https.Agent | undefined => {
-      const { ca, cert, key, rejectUnauthorized, servername } = options
-      const identity = [route, ca, cert, key, rejectUnauthorized, servername].map(String).join()
-      if (known?.identity !== identity) known = { identity, agent: keepAlive(options.agent, options) }
-      return known.agent
+    /** Instead of a plain agent; proxies have agents of their own. */
+    insteadOf: (agent: Https.RequestOptions["agent"]): Https.RequestOptions["agent"] => {
+      if (!(agent instanceof Http.Agent)) return agent
+      if (agent.constructor === Https.Agent) return agents.https
+      return agent.constructor === Http.Agent ? agents.http : agent
     },
-    close: () => known?.agent?.destroy()
+    close: () => {
+      agents.http.destroy()
+      agents.https.destroy()
+    }
   }
 }
 
@@ -294,14 +277,15 @@ const connect = async (load: Load, agents: Agents): Promise<Connection> => {
   const config = load(await import("@kubernetes/client-node"))
   const cluster = config.getCurrentCluster()
   if (cluster === null || !cluster.server) throw new Error("the kubeconfig's current context names no cluster")
-  const { proxyUrl, server } = cluster
   return {
-    server,
+    server: cluster.server,
     options: async () => {
       const options: Https.RequestOptions = { headers: {} }
       await config.applyToHTTPSOptions(options as Parameters<KubeConfig["applyToHTTPSOptions"]>[0])
-      const agent = agents.of(options, `${server} ${proxyUrl ?? ""}`)
-      return agent === undefined ? options : { ...options, agent }
+      const headers = options.headers as Http.OutgoingHttpHeaders
+      // Files of tokens may end in a new line, headers may not.
+      if (typeof headers["Authorization"] === "string") headers["Authorization"] = headers["Authorization"].trim()
+      return { ...options, agent: agents.insteadOf(options.agent) }
     }
   }
 }
