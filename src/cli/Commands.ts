@@ -75,16 +75,21 @@ const preview = (program: string) =>
 export interface Program {
   readonly name: string
   readonly description: string
+  /** Instead of `preview`, for packs without item actions. Their errors carry a sentence for people. */
+  readonly commands?: ReadonlyArray<Command.Command.Any>
 }
 
+/** What `withSubcommands` no longer knows of commands that came in a list. */
+type Root = Command.Command<string, unknown, unknown, { readonly message: string }, Command.Environment>
+
 /** Runs a command; resolves with the exit code. */
-export const run = async ({ description, name }: Program, args: ReadonlyArray<string>): Promise<number> => {
+export const run = async ({ commands, description, name }: Program, args: ReadonlyArray<string>): Promise<number> => {
   const root = Command.make(name).pipe(
     Command.withDescription(
       `${description} Velero starts this executable itself, from its plugin directory; by hand it has these commands.`
     ),
-    Command.withSubcommands([preview(name)])
-  )
+    Command.withSubcommands(commands ?? [preview(name)])
+  ) as Root
   const exit = await Effect.runPromiseExit(
     Command.runWith(root, { version: packageJson.version })(args).pipe(
       // The command line's own errors have been explained already, with the help.

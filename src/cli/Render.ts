@@ -159,9 +159,7 @@ const reasonOf = (restored: Restored, logs: ReadonlyArray<LogLine>): string => {
       fields["namespace"] === before.namespace &&
       String(fields["logSource"]).startsWith(`${skippedBy ?? ""}:`)
   )
-  return line === undefined
-    ? `left out by ${skippedBy ?? "Velero"}`
-    : line.message.slice(line.message.indexOf(": ") + 2)
+  return line === undefined ? `left out by ${skippedBy ?? "Velero"}` : line.message.replace(/^.*?: /s, "")
 }
 
 const skipBlocks = ({ items, logs }: Preview["restore"]): ReadonlyArray<Block> =>

@@ -1,0 +1,42 @@
+/** `velero-plugin-kyma`: what restores of Kyma 1 need. It changes common resources, so it is an executable of its own. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
+import * as Plugin from "../velero/Plugin.ts"
+import { main } from "./Main.ts"
+
+const plugins: ReadonlyArray<Plugin.Plugin<Kubernetes>> = [
+  Plugin.restoreItemAction(
+    "kyma-project.io/instances-restore-plugin",
+    async () => (await import("../kyma/ServiceInstanceRestore.ts")).action
+  ),
+  Plugin.restoreItemAction(
+    "kyma-project.io/secrets-restore-plugin",
+    async () => (await import("../kyma/SecretRestore.ts")).action
+  ),
+  Plugin.restoreItemAction(
+    "kyma-project.io/nats-channels-restore-plugin",
+    async () => (await import("../kyma/NatsChannelRestore.ts")).action
+  ),
+  Plugin.restoreItemAction(
+    "kyma-project.io/knative-kyma-integration-restore-plugin",
+    async () => (await import("../kyma/KnativeRestore.ts")).action
+  ),
+  Plugin.restoreItemAction(
+    "kyma-project.io/by-label-restore-plugin",
+    async () => (await import("../kyma/ByLabelRestore.ts")).action
+  )
+]
+
+/** Loaded with the first action, not with the list of plugins. */
+const services = Layer.unwrap(Effect.promise(async () => (await import("../kubernetes/ApiServer.ts")).layer))
+
+void main<Kubernetes>({
+  plugins,
+  services,
+  commands: async (args) =>
+    (await import("../cli/Commands.ts")).run(
+      { name: "velero-plugin-kyma", description: "Velero plugins that restore Kyma 1." },
+      args
+    )
+})
