@@ -8,7 +8,7 @@ import type { BackupItemAction } from "../BackupItemAction.ts"
 import { InvalidOperation } from "../Operation.ts"
 import type { Plugin } from "../Plugin.ts"
 import type { PluginConfig } from "../PluginConfig.ts"
-import { decodeBackup, identifierMessages, progressMessage, selectorMessage } from "./Messages.ts"
+import { decodeBackup, identifierMessages, progressMessage, selectorMessage, speakingAs } from "./Messages.ts"
 import { find } from "./Registry.ts"
 
 interface OperationMessage {
@@ -63,12 +63,12 @@ export const services = <R>(plugins: ReadonlyArray<Plugin<R>>): ReadonlyArray<Se
       progress: Effect.fnUntraced(function* (message) {
         const { operations, request } = yield* operationOf(yield* v2(message.plugin), message)
         return { progress: progressMessage(yield* operations.progress(request)) }
-      }),
+      }, speakingAs("progress")),
       cancel: Effect.fnUntraced(function* (message) {
         const { operations, request } = yield* operationOf(yield* v2(message.plugin), message)
         yield* operations.cancel(request)
         return {}
-      })
+      }, speakingAs("cancel"))
     })
   ]
 }

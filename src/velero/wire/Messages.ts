@@ -76,3 +76,9 @@ const decodeOwner = <A>(kind: string, schema: Schema.ConstraintDecoder<A>) => {
 
 export const decodeBackup = decodeOwner("Backup", Backup)
 export const decodeRestore = decodeOwner("Restore", Restore)
+
+/** Log lines of a call tell which plugin speaks, and what for; the steps of an action do so themselves. */
+export const speakingAs =
+  (method: string) =>
+  <A, E, R>(call: Effect.Effect<A, E, R>, { plugin }: { readonly plugin: string }): Effect.Effect<A, E, R> =>
+    Effect.annotateLogs(call, { logSource: `${plugin}:${method}` })

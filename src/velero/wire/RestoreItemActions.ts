@@ -10,7 +10,7 @@ import { InvalidOperation } from "../Operation.ts"
 import type { Plugin } from "../Plugin.ts"
 import type { PluginConfig } from "../PluginConfig.ts"
 import type { RestoreItemAction } from "../RestoreItemAction.ts"
-import { decodeRestore, identifierMessages, progressMessage, selectorMessage } from "./Messages.ts"
+import { decodeRestore, identifierMessages, progressMessage, selectorMessage, speakingAs } from "./Messages.ts"
 import { find } from "./Registry.ts"
 
 interface OperationMessage {
@@ -79,19 +79,19 @@ export const services = <R>(plugins: ReadonlyArray<Plugin<R>>): ReadonlyArray<Se
       progress: Effect.fnUntraced(function* (message) {
         const { operations, request } = yield* operationOf(yield* v2(message.plugin), message)
         return { progress: progressMessage(yield* operations.progress(request)) }
-      }),
+      }, speakingAs("progress")),
       cancel: Effect.fnUntraced(function* (message) {
         const { operations, request } = yield* operationOf(yield* v2(message.plugin), message)
         yield* operations.cancel(request)
         return {}
-      }),
+      }, speakingAs("cancel")),
       areAdditionalItemsReady: Effect.fnUntraced(function* ({ additionalItems, plugin, restore }) {
         const { areAdditionalItemsReady } = yield* v2(plugin)
         if (areAdditionalItemsReady === undefined) return { ready: true }
         return {
           ready: yield* areAdditionalItemsReady({ plugin, restore: yield* decodeRestore(restore), additionalItems })
         }
-      })
+      }, speakingAs("areAdditionalItemsReady"))
     })
   ]
 }

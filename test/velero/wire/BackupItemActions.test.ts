@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -158,6 +159,25 @@ describe("v2's operations", () => {
       assert.deepStrictEqual(asked, [request, request])
     }).pipe(Effect.provide(PluginConfig.layerTest()))
   )
+
+  it.effect("say in the log who speaks", () => {
+    const log = Fixtures.makeLog()
+    const operations = served((given) => ({ item: given }), {
+      progress: () => Effect.as(Effect.logInfo("half way"), { completed: false }),
+      cancel: () => Effect.logInfo("given up")
+    })
+    return Effect.gen(function* () {
+      yield* Fixtures.invoke(operations, V2, progress, operation)
+      yield* Fixtures.invoke(operations, V2, cancel, operation)
+      assert.deepStrictEqual(
+        log.lines.map(({ "@message": message, logSource }) => [message, logSource]),
+        [
+          ["half way", `${plugin}:progress`],
+          ["given up", `${plugin}:cancel`]
+        ]
+      )
+    }).pipe(Effect.provide(Layer.mergeAll(PluginConfig.layerTest(), log.layer)))
+  })
 
   it.effect("are invalid where the action has none, and fail as they do", () =>
     Effect.gen(function* () {
