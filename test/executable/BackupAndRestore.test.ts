@@ -373,6 +373,9 @@ describe("server names", () => {
       for (const [index, namespace] of namespaces.entries()) {
         assert.strictEqual(at(configMap(world, namespace), "data", "write_to_server_name"), given[index])
       }
+      // The names that are in use are read once.
+      const lists = world.cluster.requests().filter(({ path }) => path === "/apis/postgresql.cnpg.io/v1/clusters")
+      assert.strictEqual(lists.length, 1)
     })
   )
 

@@ -82,7 +82,7 @@ export interface Launched {
   readonly exited: Effect.Effect<Exit>
 }
 
-/** Starts a process; one that still runs at the end of the scope is killed. */
+/** Starts a process; one that still runs at the end of the scope is ended. */
 export const launch = ({
   args = [],
   command = executable,
@@ -109,10 +109,22 @@ export const launch = ({
         child.stdin.end(stdin)
         return { child, exited, output }
       }),
-      ({ child, exited }) => {
-        child.kill("SIGKILL")
-        return Effect.asVoid(Deferred.await(exited))
-      }
+      // A plugin that is asked to end removes its socket.
+      ({ child, exited }) =>
+        Effect.suspend(() => {
+          child.kill("SIGTERM")
+          return Deferred.await(exited)
+        }).pipe(
+          Effect.timeoutOrElse({
+            duration: "5 seconds",
+            orElse: () =>
+              Effect.suspend(() => {
+                child.kill("SIGKILL")
+                return Deferred.await(exited)
+              })
+          }),
+          Effect.asVoid
+        )
     ),
     ({ child, exited, output }) => ({
       pid: child.pid ?? 0,
