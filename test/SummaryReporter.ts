@@ -8,8 +8,8 @@ export default class SummaryReporter implements Reporter {
     // A file that does not load and an error outside of any test have no test of their own.
     const broken = modules.filter((module) => module.errors().length > 0).length + errors.length
     const skipped = count("skipped")
-    console.log(
-      `${count("passed")} passed, ${count("failed") + count("pending") + broken} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`
-    )
+    const line = `${count("passed")} passed, ${count("failed") + count("pending") + broken} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`
+    // Vitest has more to say after its reporters.
+    process.once("exit", () => console.log(line))
   }
 }
