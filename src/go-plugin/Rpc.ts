@@ -100,20 +100,49 @@ const grpcError = (status: Status.Status): grpc.ServiceError => {
 type Reading = grpc.ServerReadableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>
 type Writing = grpc.ServerWritableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>
 
-/** The messages of a call; a handler that stops reading leaves the rest to `drain`. */
-const requestsOf = (call: Reading): AsyncIterable<unknown> => ({
-  [Symbol.asyncIterator]: () => call.iterator({ destroyOnReturn: false })
-})
+/** The messages of a call. */
+interface Requests extends AsyncIterable<unknown> {
+  /** Lets go of the stream, which nobody else can read before. */
+  readonly release: () => Promise<unknown>
+}
+
+/**
+ * The messages of a call; a handler that stops reading leaves the rest to `drain`. A client that is gone looks at first like
+ * one that has sent everything: the iteration then fails, lest a handler take half of something for the whole.
+ */
+const requestsOf = (call: Reading): Requests => {
+  const messages = call.iterator({ destroyOnReturn: false })
+  const next = async (): Promise<IteratorResult<unknown>> => {
+    const message = await messages.next()
+    if (message.done !== true) return message
+    // The end comes first, and what brought it about in the same turn of the event loop.
+    await new Promise((resolve) => setImmediate(resolve))
+    if (call.cancelled) throw new Error("the client is gone")
+    return message
+  }
+  return {
+    [Symbol.asyncIterator]: () => ({ next, return: () => messages.return?.() ?? Promise.resolve(done) }),
+    release: () => messages.return?.() ?? Promise.resolve()
+  }
+}
+
+const done: IteratorResult<unknown> = { done: true, value: undefined }
 
 /**
  * Reads and drops what is left of a client's stream. Velero's client, told of an error while it is still sending, reports
  * `EOF` and loses the message.
  */
-const drain = (call: Reading): Effect.Effect<void> =>
+const drain = (call: Reading, requests: Requests): Effect.Effect<void> =>
   Effect.callback((resume) => {
-    if (call.readableEnded || call.cancelled || call.destroyed) return resume(Effect.void)
-    const done = () => resume(Effect.void)
-    call.once("end", done).once("cancelled", done).once("close", done).resume()
+    const isOver = () => call.readableEnded || call.cancelled || call.destroyed
+    const finish = () => resume(Effect.void)
+    if (isOver()) return finish()
+    call.once("end", finish).once("cancelled", finish).once("close", finish)
+    // An iterator that was begun and not finished would keep the stream from flowing.
+    requests.release().then(
+      () => (isOver() ? finish() : call.resume()),
+      () => finish()
+    )
   })
 
 /** Waits where the client has not taken the messages before. */
@@ -183,7 +212,17 @@ export const install =
         unary: (call: grpc.ServerUnaryCall<unknown, unknown>, callback: grpc.sendUnaryData<unknown>) =>
           run(call, () => handler(call.request, noWrite), answer(callback)),
         clientStream: (call: grpc.ServerReadableStream<unknown, unknown>, callback: grpc.sendUnaryData<unknown>) =>
-          run(call, () => Effect.ensuring(handler(requestsOf(call), noWrite), drain(call)), answer(callback)),
+          run(
+            call,
+            () => {
+              const requests = requestsOf(call)
+              return Effect.ensuring(
+                Effect.suspend(() => handler(requests, noWrite)),
+                drain(call, requests)
+              )
+            },
+            answer(callback)
+          ),
         serverStream: (call: grpc.ServerWritableStream<unknown, unknown>) =>
           run(call, () => handler(call.request, writeTo(call)), end(call)),
         bidi: (call: grpc.ServerDuplexStream<unknown, unknown>) =>

@@ -3,7 +3,7 @@
  *
  * Velero may initialize the same plugin several times, with the configurations of several locations, and names none of them in
  * the calls that follow. What tells locations apart there is the bucket; an instance that another one of the same key replaces
- * is closed.
+ * is closed, as soon as no call uses it any more: a backup may be uploaded while another request initializes the store again.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -20,7 +20,13 @@ export class NotInitialized extends Data.TaggedError("NotInitialized")<{ readonl
 interface Instance<A> {
   readonly operations: A
   readonly scope: Scope.Closeable
+  /** Calls under way. */
+  users: number
+  isReplaced: boolean
 }
+
+const closeUnused = <A>({ isReplaced, scope, users }: Instance<A>): Effect.Effect<void> =>
+  isReplaced && users === 0 ? Scope.close(scope, Exit.void) : Effect.void
 
 export const make = <A>() => {
   const byKey = new Map<string, Instance<A>>()
@@ -39,15 +45,31 @@ export const make = <A>() => {
           Effect.onError(() => Scope.close(scope, Exit.void))
         )
         const previous = byKey.get(keyOf(plugin, key))
-        const instance = { operations, scope }
+        const instance: Instance<A> = { operations, scope, users: 0, isReplaced: false }
         byKey.set(keyOf(plugin, key), instance)
         latest.set(plugin, instance)
-        if (previous !== undefined) yield* Scope.close(previous.scope, Exit.void)
+        if (previous === undefined) return
+        previous.isReplaced = true
+        yield* closeUnused(previous)
       }),
-    /** The instance of a key, else the one that was initialized last. */
-    get: (plugin: string, key = ""): Effect.Effect<A, NotInitialized> => {
-      const instance = byKey.get(keyOf(plugin, key)) ?? latest.get(plugin)
-      return instance === undefined ? Effect.fail(new NotInitialized({ plugin })) : Effect.succeed(instance.operations)
-    }
+    /** Calls the instance of a key, else the one that was initialized last. */
+    use: <B, E, R>(
+      plugin: string,
+      key: string,
+      call: (operations: A) => Effect.Effect<B, E, R>
+    ): Effect.Effect<B, E | NotInitialized, R> =>
+      Effect.acquireUseRelease(
+        Effect.suspend(() => {
+          const instance = byKey.get(keyOf(plugin, key)) ?? latest.get(plugin)
+          if (instance === undefined) return Effect.fail(new NotInitialized({ plugin }))
+          instance.users++
+          return Effect.succeed(instance)
+        }),
+        ({ operations }) => call(operations),
+        (instance) => {
+          instance.users--
+          return closeUnused(instance)
+        }
+      )
   }
 }

@@ -22,13 +22,6 @@ export class EmptyUpload extends Data.TaggedError("EmptyUpload") {
   }
 }
 
-/** The client went away in the middle of an upload; the call is cancelled then anyway. */
-class BrokenUpload extends Data.TaggedError("BrokenUpload")<{ readonly cause: unknown }> {
-  override get message() {
-    return "the upload broke off"
-  }
-}
-
 /** Pieces of at most one chunk; never an empty one, which Velero takes for the end. */
 const pieces = (bytes: Uint8Array): ReadonlyArray<Uint8Array> =>
   Array.from({ length: Math.ceil(bytes.length / chunkBytes) }, (_, index) =>
@@ -38,14 +31,15 @@ const pieces = (bytes: Uint8Array): ReadonlyArray<Uint8Array> =>
 /** The first chunk, and the body from there on. */
 const opened = Effect.fnUntraced(function* (requests: AsyncIterable<PutObjectRequest>) {
   const iterator = requests[Symbol.asyncIterator]()
-  const first = yield* Effect.tryPromise({
-    try: () => iterator.next(),
-    catch: (cause) => new BrokenUpload({ cause })
-  })
+  // A stream that broke off is a cancelled call, and no failure of the store's.
+  const next = Effect.catch(
+    Effect.tryPromise(() => iterator.next()),
+    () => Effect.interrupt
+  )
+  const first = yield* next
   if (first.done === true) return yield* new EmptyUpload()
-  const rest = Stream.fromAsyncIterable(
-    { [Symbol.asyncIterator]: () => iterator },
-    (cause) => new BrokenUpload({ cause })
+  const rest = Stream.unfold(undefined, () =>
+    Effect.map(next, ({ done, value }) => (done === true ? undefined : ([value, undefined] as const)))
   )
   const body = Stream.concat(Stream.succeed(first.value), rest).pipe(
     Stream.map((chunk) => chunk.body),
@@ -57,8 +51,11 @@ const opened = Effect.fnUntraced(function* (requests: AsyncIterable<PutObjectReq
 export const services = <R>(plugins: ReadonlyArray<Plugin<R>>): ReadonlyArray<Service<R | PluginConfig>> => {
   const store = find(plugins, "ObjectStore")
   const instances = Instances.make<Operations<R>>()
-  const of = ({ bucket, plugin }: { readonly plugin: string; readonly bucket: string }) =>
-    Effect.andThen(store(plugin), instances.get(plugin, bucket))
+  /** Calls the store of a request's location. */
+  const on = <A, E>(
+    { bucket, plugin }: { readonly plugin: string; readonly bucket: string },
+    call: (operations: Operations<R>) => Effect.Effect<A, E, R>
+  ) => Effect.andThen(store(plugin), instances.use(plugin, bucket, call))
   return [
     Rpc.service(ObjectStoreDefinition, {
       init: Effect.fnUntraced(function* ({ config, plugin }) {
@@ -68,37 +65,34 @@ export const services = <R>(plugins: ReadonlyArray<Plugin<R>>): ReadonlyArray<Se
       }),
       putObject: Effect.fnUntraced(function* (requests) {
         const { body, bucket, key, plugin } = yield* opened(requests)
-        const { putObject } = yield* of({ plugin, bucket })
-        // A broken stream of requests means a cancelled call, which interrupts this fiber: it is no failure of the store's.
-        yield* putObject(bucket, key, Stream.orDie(body))
+        yield* on({ plugin, bucket }, ({ putObject }) => putObject(bucket, key, body))
         return {}
       }),
       objectExists: Effect.fnUntraced(function* (request) {
-        const { objectExists } = yield* of(request)
-        return { exists: yield* objectExists(request.bucket, request.key) }
+        return { exists: yield* on(request, ({ objectExists }) => objectExists(request.bucket, request.key)) }
       }),
       getObject: (request, write) =>
-        Effect.flatMap(of(request), ({ getObject }) =>
+        on(request, ({ getObject }) =>
           getObject(request.bucket, request.key).pipe(
             Stream.runForEach((bytes) => Effect.forEach(pieces(bytes), (data) => write({ data }), { discard: true }))
           )
         ),
       listCommonPrefixes: Effect.fnUntraced(function* (request) {
-        const { listCommonPrefixes } = yield* of(request)
-        return { prefixes: [...(yield* listCommonPrefixes(request.bucket, request.delimiter, request.prefix))] }
+        const { bucket, delimiter, prefix } = request
+        const prefixes = yield* on(request, ({ listCommonPrefixes }) => listCommonPrefixes(bucket, delimiter, prefix))
+        return { prefixes: [...prefixes] }
       }),
       listObjects: Effect.fnUntraced(function* (request) {
-        const { listObjects } = yield* of(request)
-        return { keys: [...(yield* listObjects(request.bucket, request.prefix))] }
+        return { keys: [...(yield* on(request, ({ listObjects }) => listObjects(request.bucket, request.prefix)))] }
       }),
       deleteObject: Effect.fnUntraced(function* (request) {
-        const { deleteObject } = yield* of(request)
-        yield* deleteObject(request.bucket, request.key)
+        yield* on(request, ({ deleteObject }) => deleteObject(request.bucket, request.key))
         return {}
       }),
       createSignedURL: Effect.fnUntraced(function* (request) {
-        const { createSignedURL } = yield* of(request)
-        return { url: yield* createSignedURL(request.bucket, request.key, Duration.nanos(request.ttl)) }
+        const { bucket, key, ttl } = request
+        const url = yield* on(request, ({ createSignedURL }) => createSignedURL(bucket, key, Duration.nanos(ttl)))
+        return { url }
       })
     })
   ]

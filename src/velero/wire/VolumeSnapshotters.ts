@@ -13,7 +13,10 @@ import { find } from "./Registry.ts"
 export const services = <R>(plugins: ReadonlyArray<Plugin<R>>): ReadonlyArray<Service<R | PluginConfig>> => {
   const snapshotter = find(plugins, "VolumeSnapshotter")
   const instances = Instances.make<Operations<R>>()
-  const of = ({ plugin }: { readonly plugin: string }) => Effect.andThen(snapshotter(plugin), instances.get(plugin))
+  const on = <A, E>(
+    { plugin }: { readonly plugin: string },
+    call: (operations: Operations<R>) => Effect.Effect<A, E, R>
+  ) => Effect.andThen(snapshotter(plugin), instances.use(plugin, "", call))
   return [
     Rpc.service(VolumeSnapshotterDefinition, {
       init: Effect.fnUntraced(function* ({ config, plugin }) {
@@ -22,38 +25,38 @@ export const services = <R>(plugins: ReadonlyArray<Plugin<R>>): ReadonlyArray<Se
         return {}
       }),
       createVolumeFromSnapshot: Effect.fnUntraced(function* (request) {
-        const { createVolumeFromSnapshot } = yield* of(request)
-        const volumeID = yield* createVolumeFromSnapshot({
-          snapshotId: request.snapshotID,
-          volumeType: request.volumeType,
-          volumeAZ: request.volumeAZ,
-          iops: request.iops === 0n ? undefined : Number(request.iops)
-        })
+        const { iops, snapshotID, volumeAZ, volumeType } = request
+        const volumeID = yield* on(request, ({ createVolumeFromSnapshot }) =>
+          createVolumeFromSnapshot({
+            snapshotId: snapshotID,
+            volumeType,
+            volumeAZ,
+            iops: iops === 0n ? undefined : Number(iops)
+          })
+        )
         return { volumeID }
       }),
       getVolumeInfo: Effect.fnUntraced(function* (request) {
-        const { getVolumeInfo } = yield* of(request)
-        const { iops, type } = yield* getVolumeInfo(request.volumeID, request.volumeAZ)
+        const { iops, type } = yield* on(request, ({ getVolumeInfo }) =>
+          getVolumeInfo(request.volumeID, request.volumeAZ)
+        )
         return { volumeType: type, iops: BigInt(iops ?? 0) }
       }),
       createSnapshot: Effect.fnUntraced(function* (request) {
-        const { createSnapshot } = yield* of(request)
-        return { snapshotID: yield* createSnapshot(request.volumeID, request.volumeAZ, request.tags) }
+        const { tags, volumeAZ, volumeID } = request
+        return { snapshotID: yield* on(request, ({ createSnapshot }) => createSnapshot(volumeID, volumeAZ, tags)) }
       }),
       deleteSnapshot: Effect.fnUntraced(function* (request) {
-        const { deleteSnapshot } = yield* of(request)
-        yield* deleteSnapshot(request.snapshotID)
+        yield* on(request, ({ deleteSnapshot }) => deleteSnapshot(request.snapshotID))
         return {}
       }),
       getVolumeID: Effect.fnUntraced(function* (request) {
-        const { getVolumeID } = yield* of(request)
         const volume = yield* Effect.fromResult(Item.parse(request.persistentVolume))
-        return { volumeID: yield* getVolumeID(volume) }
+        return { volumeID: yield* on(request, ({ getVolumeID }) => getVolumeID(volume)) }
       }),
       setVolumeID: Effect.fnUntraced(function* (request) {
-        const { setVolumeID } = yield* of(request)
         const volume = yield* Effect.fromResult(Item.parse(request.persistentVolume))
-        const { bytes } = yield* setVolumeID(volume, request.volumeID)
+        const { bytes } = yield* on(request, ({ setVolumeID }) => setVolumeID(volume, request.volumeID))
         return { persistentVolume: bytes }
       })
     })
