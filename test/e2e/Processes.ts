@@ -1,0 +1,213 @@
+/**
+ * Other programs: commands that come to an end, and servers that run until their scope closes, with a temporary directory for all
+ * of them.
+ *
+ * Every process leads a group of its own, so that Ctrl-C in a terminal reaches this runner alone and ending a group ends what its
+ * leader started (Velero its plugins, Go its compilers). A process is ended with its scope. Should the runner itself be killed, the
+ * watchdog does it: a shell that waits for its standard input to end, which no way of dying can prevent.
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+
+/** A command failed, or could not be started. */
+export class CommandFailed extends Data.TaggedError("CommandFailed")<{
+  readonly command: string
+  /** The exit code or signal, or why it did not start. */
+  readonly reason: string
+  readonly output: string
+}> {
+  override get message() {
+    return `${this.command}: ${this.reason}${this.output === "" ? "" : `\n${lastLines(this.output)}`}`
+  }
+}
+
+/** A server ended on its own. */
+export class ServerEnded extends Data.TaggedError("ServerEnded")<{
+  readonly name: string
+  readonly reason: string
+  /** The end of its log. */
+  readonly output: string
+}> {
+  override get message() {
+    return `${this.name} ended (${this.reason}). Its log ends:\n${this.output}`
+  }
+}
+
+export interface Options {
+  readonly cwd?: string
+  /** In addition to what every process needs (`PATH`, `HOME`, `TMPDIR`); nothing else of the runner's is passed on. */
+  readonly env?: Readonly<Record<string, string>>
+  /** The whole environment of the runner, for tools that people have configured. */
+  readonly inheritEnv?: boolean
+  /** Give way to everything else on the machine. */
+  readonly nice?: boolean
+}
+
+export interface Server {
+  readonly name: string
+  readonly pid: number
+  /** Path of what it wrote to stdout and stderr. */
+  readonly log: string
+  /** Fails as soon as the server ends. */
+  readonly ended: Effect.Effect<never, ServerEnded>
+}
+
+export class Processes extends Context.Service<
+  Processes,
+  {
+    /** Of all processes; goes with them. */
+    readonly directory: string
+    /** Runs a command to its end and yields its stdout. Interruption ends it. */
+    readonly run: (
+      command: string,
+      args: ReadonlyArray<string>,
+      options?: Options
+    ) => Effect.Effect<string, CommandFailed>
+    /** Starts a server; it runs until the scope closes. */
+    readonly start: (
+      name: string,
+      command: string,
+      args: ReadonlyArray<string>,
+      options?: Options
+    ) => Effect.Effect<Server, CommandFailed, Scope.Scope>
+    /** The logs outlive the directory; yields where they are. */
+    readonly keepLogs: Effect.Effect<string>
+  }
+>()("velero-plugin-cnpg/e2e/Processes") {}
+
+const lastLines = (text: string): string => text.trimEnd().split("\n").slice(-20).join("\n")
+
+/** Ends a whole group at once: nothing that runs here has anything to save. */
+const endGroup = (leader: number): void => {
+  try {
+    process.kill(-leader, "SIGKILL")
+  } catch {
+    // It has ended already.
+  }
+}
+
+/** Waits for the runner's end, then ends every group that has a file, and removes the directory. */
+const watchdogScript = `
+cat > /dev/null
+for group in "$0"/groups/*; do kill -s KILL -- "-\${group##*/}" 2> /dev/null; done
+test -e "$0/keep-logs" || rm -rf "$0"
+`
+
+const makeDirectory = Effect.acquireRelease(
+  Effect.sync(() => {
+    const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "velero-plugin-cnpg-e2e-"))
+    for (const name of ["groups", "logs", "tmp"]) Fs.mkdirSync(Path.join(directory, name))
+    const watchdog = spawn("/bin/sh", ["-c", watchdogScript, directory], {
+      detached: true,
+      stdio: ["pipe", "ignore", "ignore"]
+    })
+    return { directory, watchdog }
+  }),
+  ({ directory, watchdog }) =>
+    Effect.callback<void>((resume) => {
+      for (const name of Fs.readdirSync(directory)) {
+        if (name !== "logs" && name !== "keep-logs") Fs.rmSync(Path.join(directory, name), { recursive: true })
+      }
+      watchdog.once("exit", () => resume(Effect.void))
+      watchdog.stdin?.end()
+    })
+)
+
+const make = Effect.gen(function* () {
+  const { directory } = yield* makeDirectory
+  const groupFile = (pid: number) => Path.join(directory, "groups", String(pid))
+  const environment = ({ env, inheritEnv }: Options): Record<string, string | undefined> => ({
+    ...(inheritEnv ? process.env : { PATH: process.env["PATH"], HOME: directory, TMPDIR: Path.join(directory, "tmp") }),
+    ...env
+  })
+
+  /** A process that is known to the watchdog from its first moment to its last. */
+  const launch = (command: string, args: ReadonlyArray<string>, options: Options, output: "pipe" | number) =>
+    Effect.acquireRelease(
+      Effect.callback<ChildProcess & { readonly pid: number }, CommandFailed>((resume) => {
+        const child = spawn(command, args, {
+          detached: true,
+          stdio: ["ignore", output, output],
+          env: environment(options),
+          ...(options.cwd === undefined ? {} : { cwd: options.cwd })
+        })
+        child.once("error", (error) =>
+          resume(
+            Effect.fail(new CommandFailed({ command: [command, ...args].join(" "), reason: error.message, output: "" }))
+          )
+        )
+        const { pid } = child
+        if (pid === undefined) return
+        Fs.writeFileSync(groupFile(pid), "")
+        if (options.nice) Os.setPriority(pid, Os.constants.priority.PRIORITY_LOW)
+        resume(Effect.succeed(Object.assign(child, { pid })))
+      }),
+      ({ pid }) =>
+        Effect.sync(() => {
+          endGroup(pid)
+          Fs.rmSync(groupFile(pid), { force: true })
+        })
+    )
+
+  return Processes.of({
+    directory,
+    run: (command, args, options = {}) =>
+      Effect.gen(function* () {
+        const child = yield* launch(command, args, options, "pipe")
+        return yield* Effect.callback<string, CommandFailed>((resume) => {
+          const [stdout, output]: [Array<string>, Array<string>] = [[], []]
+          child.stdout?.setEncoding("utf8").on("data", (text: string) => void (stdout.push(text), output.push(text)))
+          child.stderr?.setEncoding("utf8").on("data", (text: string) => void output.push(text))
+          child.once("close", (code, signal) =>
+            resume(
+              code === 0
+                ? Effect.succeed(stdout.join(""))
+                : Effect.fail(
+                    new CommandFailed({
+                      command: [Path.basename(command), ...args].join(" "),
+                      reason: signal === null ? `exit code ${code}` : signal,
+                      output: output.join("")
+                    })
+                  )
+            )
+          )
+        })
+      }).pipe(Effect.scoped),
+    start: Effect.fnUntraced(function* (name, command, args, options = {}) {
+      const log = Path.join(directory, "logs", `${name}.log`)
+      const descriptor = yield* Effect.acquireRelease(
+        Effect.sync(() => Fs.openSync(log, "a")),
+        (open) => Effect.sync(() => Fs.closeSync(open))
+      )
+      const child = yield* launch(command, args, options, descriptor)
+      const ended = yield* Deferred.make<never, ServerEnded>()
+      child.once("exit", (code, signal) =>
+        Deferred.doneUnsafe(
+          ended,
+          Effect.fail(
+            new ServerEnded({
+              name,
+              reason: signal ?? `exit code ${code}`,
+              output: Fs.existsSync(log) ? lastLines(Fs.readFileSync(log, "utf8")) : ""
+            })
+          )
+        )
+      )
+      return { name, pid: child.pid, log, ended: Deferred.await(ended) }
+    }),
+    keepLogs: Effect.sync(() => {
+      Fs.writeFileSync(Path.join(directory, "keep-logs"), "")
+      return Path.join(directory, "logs")
+    })
+  })
+})
+
+export const layer: Layer.Layer<Processes> = Layer.effect(Processes, make)

@@ -1,0 +1,33 @@
+/** A scenario: what is done on a stand, and the one sentence that says what the operator is expected to do. */
+import type * as Effect from "effect/Effect"
+import type { OperatorVersion, VeleroVersion } from "./Components.ts"
+import type { Stand, StandError } from "./Stand.ts"
+import type { Verify } from "./Verify.ts"
+
+export interface Scenario {
+  /** For `--only`. */
+  readonly name: string
+  readonly expected: string
+  /** Whether it runs on every pair of versions of the full matrix. */
+  readonly core?: boolean
+  /** Yields what was seen, in a sentence. */
+  readonly run: Effect.Effect<string, StandError, Stand | Verify>
+}
+
+/** Versions that run together. */
+export interface Pair {
+  readonly velero: VeleroVersion
+  readonly operator: OperatorVersion
+}
+
+/** The pair that every scenario runs on. */
+export const newest: Pair = { velero: "1.18.3", operator: "1.30.0" }
+
+/** Those that the core scenarios run on besides. */
+export const older: ReadonlyArray<Pair> = [
+  { velero: "1.17.2", operator: "1.30.0" },
+  { velero: "1.16.2", operator: "1.30.0" },
+  { velero: "1.14.1", operator: "1.30.0" },
+  { velero: "1.18.3", operator: "1.27.0" },
+  { velero: "1.18.3", operator: "1.25.1" }
+]

@@ -1,0 +1,23 @@
+/** Every scenario, in the order of the table. */
+import type { Scenario } from "../Scenario.ts"
+import { backupChoice } from "./BackupChoice.ts"
+import { fourClusters } from "./FourClusters.ts"
+import { inPlace } from "./InPlace.ts"
+import { mappedBesideTheLiving } from "./MappedBesideTheLiving.ts"
+import { mappedOldGone } from "./MappedOldGone.ts"
+import { onTopOfAnotherLife, onTopOfLiving, onTopOfRestored } from "./RestoreOnTop.ts"
+import { restoreWithStatus } from "./RestoreWithStatus.ts"
+import { secondGeneration } from "./SecondGeneration.ts"
+
+export const scenarios: ReadonlyArray<Scenario> = [
+  inPlace,
+  mappedBesideTheLiving,
+  mappedOldGone,
+  fourClusters,
+  onTopOfRestored,
+  onTopOfLiving,
+  onTopOfAnotherLife,
+  secondGeneration,
+  backupChoice,
+  restoreWithStatus
+]
