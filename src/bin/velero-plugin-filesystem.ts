@@ -1,0 +1,29 @@
+/** `velero-plugin-filesystem`: backups in a directory, and snapshots of volumes that are directories. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
+import * as Plugin from "../velero/Plugin.ts"
+import { main } from "./Main.ts"
+
+const plugins: ReadonlyArray<Plugin.Plugin<Kubernetes>> = [
+  Plugin.objectStore(
+    "velero-filesystem/object-store",
+    async () => (await import("../filesystem/ObjectStore.ts")).objectStore
+  ),
+  Plugin.volumeSnapshotter(
+    "velero-filesystem/volume-snapshotter",
+    async () => (await import("../filesystem/VolumeSnapshotter.ts")).volumeSnapshotter
+  )
+]
+
+/** Loaded with the first call, not with the list of plugins. */
+const services = Layer.unwrap(Effect.promise(async () => (await import("../kubernetes/ApiServer.ts")).layer))
+
+void main<Kubernetes>({
+  plugins,
+  services,
+  commands: async (args) => {
+    const [{ run }, { commands }] = await Promise.all([import("../cli/Commands.ts"), import("../cli/Filesystem.ts")])
+    return run({ name: "velero-plugin-filesystem", description: "Velero plugins for directories.", commands }, args)
+  }
+})
