@@ -67,6 +67,8 @@ export type Draft<T> = Omit<T, "metadata"> & {
   }
 }
 
+const deadline = "30 seconds"
+
 const pathOf = <T>({ group, namespaced, plural, version }: Resource<T>, namespace: string, name = ""): string =>
   [
     group === "" ? "/api" : `/apis/${group}`,
@@ -104,7 +106,7 @@ export const make = ({
 }): Api => {
   const agent = new Https.Agent({ keepAlive: true, ca })
   const request: Api["request"] = (method, path, body, contentType = "application/json") =>
-    Effect.callback((resume) => {
+    Effect.callback<unknown, RequestFailed>((resume) => {
       const fail = (status: number, detail: string) =>
         resume(Effect.fail(new RequestFailed({ method, path, status, detail })))
       const text = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
@@ -135,7 +137,13 @@ export const make = ({
       outgoing.on("error", (error) => fail(0, error.message))
       outgoing.end(text)
       return Effect.sync(() => void outgoing.destroy())
-    })
+    }).pipe(
+      Effect.timeoutOrElse({
+        duration: deadline,
+        orElse: () =>
+          Effect.fail(new RequestFailed({ method, path, status: 0, detail: `no answer within ${deadline}` }))
+      })
+    )
 
   const get: Api["get"] = <T>(resource: Resource<T>, namespace: string, name: string) =>
     request("GET", pathOf(resource, namespace, name)) as Effect.Effect<Saved<T>, RequestFailed>

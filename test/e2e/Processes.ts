@@ -56,8 +56,14 @@ export interface Server {
   readonly pid: number
   /** Path of what it wrote to stdout and stderr. */
   readonly log: string
-  /** Fails as soon as the server ends. */
-  readonly ended: Effect.Effect<never, ServerEnded>
+}
+
+interface Launched extends Pick<ChildProcess, "stdout" | "stderr"> {
+  readonly pid: number
+  /** Why it ended; `undefined` with exit code 0. */
+  readonly exit: Promise<string | undefined>
+  /** Whether its end is wanted. */
+  released: boolean
 }
 
 export class Processes extends Context.Service<
@@ -78,6 +84,8 @@ export class Processes extends Context.Service<
       args: ReadonlyArray<string>,
       options?: Options
     ) => Effect.Effect<Server, CommandFailed, Scope.Scope>
+    /** Fails as soon as a server ends on its own. */
+    readonly broken: Effect.Effect<never, ServerEnded>
     /** The logs outlive the directory; yields where they are. */
     readonly keepLogs: Effect.Effect<string>
   }
@@ -123,6 +131,7 @@ const makeDirectory = Effect.acquireRelease(
 
 const make = Effect.gen(function* () {
   const { directory } = yield* makeDirectory
+  const broken = yield* Deferred.make<never, ServerEnded>()
   const groupFile = (pid: number) => Path.join(directory, "groups", String(pid))
   const environment = ({ env, inheritEnv }: Options): Record<string, string | undefined> => ({
     ...(inheritEnv ? process.env : { PATH: process.env["PATH"], HOME: directory, TMPDIR: Path.join(directory, "tmp") }),
@@ -132,53 +141,46 @@ const make = Effect.gen(function* () {
   /** A process that is known to the watchdog from its first moment to its last. */
   const launch = (command: string, args: ReadonlyArray<string>, options: Options, output: "pipe" | number) =>
     Effect.acquireRelease(
-      Effect.callback<ChildProcess & { readonly pid: number }, CommandFailed>((resume) => {
+      Effect.callback<Launched, CommandFailed>((resume) => {
         const child = spawn(command, args, {
           detached: true,
           stdio: ["ignore", output, output],
           env: environment(options),
           ...(options.cwd === undefined ? {} : { cwd: options.cwd })
         })
-        child.once("error", (error) =>
-          resume(
-            Effect.fail(new CommandFailed({ command: [command, ...args].join(" "), reason: error.message, output: "" }))
-          )
+        const { pid, stderr, stdout } = child
+        const exit = new Promise<string | undefined>((resolve) =>
+          child.once("close", (code, signal) => resolve(code === 0 ? undefined : (signal ?? `exit code ${code}`)))
         )
-        const { pid } = child
+        child.once("error", ({ message }) => resume(new CommandFailed({ command, reason: message, output: "" })))
         if (pid === undefined) return
         Fs.writeFileSync(groupFile(pid), "")
         if (options.nice) Os.setPriority(pid, Os.constants.priority.PRIORITY_LOW)
-        resume(Effect.succeed(Object.assign(child, { pid })))
+        resume(Effect.succeed({ pid, stdout, stderr, exit, released: false }))
       }),
-      ({ pid }) =>
+      (launched) =>
         Effect.sync(() => {
-          endGroup(pid)
-          Fs.rmSync(groupFile(pid), { force: true })
+          launched.released = true
+          endGroup(launched.pid)
+          Fs.rmSync(groupFile(launched.pid), { force: true })
         })
     )
 
   return Processes.of({
     directory,
+    broken: Deferred.await(broken),
     run: (command, args, options = {}) =>
       Effect.gen(function* () {
-        const child = yield* launch(command, args, options, "pipe")
-        return yield* Effect.callback<string, CommandFailed>((resume) => {
-          const [stdout, output]: [Array<string>, Array<string>] = [[], []]
-          child.stdout?.setEncoding("utf8").on("data", (text: string) => void (stdout.push(text), output.push(text)))
-          child.stderr?.setEncoding("utf8").on("data", (text: string) => void output.push(text))
-          child.once("close", (code, signal) =>
-            resume(
-              code === 0
-                ? Effect.succeed(stdout.join(""))
-                : Effect.fail(
-                    new CommandFailed({
-                      command: [Path.basename(command), ...args].join(" "),
-                      reason: signal === null ? `exit code ${code}` : signal,
-                      output: output.join("")
-                    })
-                  )
-            )
-          )
+        const { exit, stderr, stdout } = yield* launch(command, args, options, "pipe")
+        const [said, all]: [Array<string>, Array<string>] = [[], []]
+        stdout?.setEncoding("utf8").on("data", (text: string) => void (said.push(text), all.push(text)))
+        stderr?.setEncoding("utf8").on("data", (text: string) => void all.push(text))
+        const reason = yield* Effect.promise(() => exit)
+        if (reason === undefined) return said.join("")
+        return yield* new CommandFailed({
+          command: [Path.basename(command), ...args].join(" "),
+          reason,
+          output: all.join("")
         })
       }).pipe(Effect.scoped),
     start: Effect.fnUntraced(function* (name, command, args, options = {}) {
@@ -187,21 +189,13 @@ const make = Effect.gen(function* () {
         Effect.sync(() => Fs.openSync(log, "a")),
         (open) => Effect.sync(() => Fs.closeSync(open))
       )
-      const child = yield* launch(command, args, options, descriptor)
-      const ended = yield* Deferred.make<never, ServerEnded>()
-      child.once("exit", (code, signal) =>
-        Deferred.doneUnsafe(
-          ended,
-          Effect.fail(
-            new ServerEnded({
-              name,
-              reason: signal ?? `exit code ${code}`,
-              output: Fs.existsSync(log) ? lastLines(Fs.readFileSync(log, "utf8")) : ""
-            })
-          )
-        )
-      )
-      return { name, pid: child.pid, log, ended: Deferred.await(ended) }
+      const launched = yield* launch(command, args, options, descriptor)
+      void launched.exit.then((reason = "exit code 0") => {
+        if (launched.released) return
+        const output = lastLines(Fs.readFileSync(log, "utf8"))
+        Deferred.doneUnsafe(broken, new ServerEnded({ name, reason, output }))
+      })
+      return { name, pid: launched.pid, log }
     }),
     keepLogs: Effect.sync(() => {
       Fs.writeFileSync(Path.join(directory, "keep-logs"), "")

@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Build from "./Build.ts"
 import * as Components from "./Components.ts"
 import * as Namespace from "./Namespace.ts"
+import { Processes } from "./Processes.ts"
 import type { Result } from "./Report.ts"
 import type { Pair, Scenario } from "./Scenario.ts"
 import { Stand } from "./Stand.ts"
@@ -34,10 +35,11 @@ const messageOf = (cause: Cause.Cause<{ readonly message: string }>): string => 
 }
 
 const runScenario = Effect.fnUntraced(function* (pair: string, { expected, name, run }: Scenario) {
+  const { broken } = yield* Processes
   const failures: Array<string> = []
   const { millis, value: exit } = yield* Terminal.during(
     `run ${name}`,
-    Effect.exit(Effect.provideService(run, Verify, { failures }))
+    Effect.exit(Effect.raceFirst(Effect.provideService(run, Verify, { failures }), broken))
   )
   const passed = Exit.isSuccess(exit) && failures.length === 0
   const seen = Exit.isSuccess(exit) ? (passed ? [exit.value] : failures) : [...failures, messageOf(exit.cause)]

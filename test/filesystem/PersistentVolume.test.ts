@@ -7,7 +7,7 @@ import * as PersistentVolume from "../../src/filesystem/PersistentVolume.ts"
 import * as Item from "../../src/velero/Item.ts"
 
 const volume = (spec: object): PersistentVolume.PersistentVolume =>
-  Schema.decodeUnknownSync(PersistentVolume.PersistentVolume)({ metadata: { name: "pv" }, spec })
+  Schema.decodeSync(PersistentVolume.PersistentVolume)({ metadata: { name: "pv" }, spec })
 
 const term = (key: string, operator: string, ...values: ReadonlyArray<string>) => ({
   matchExpressions: [{ key, operator, values }]

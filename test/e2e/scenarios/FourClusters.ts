@@ -14,7 +14,7 @@ const namespaces = ["east", "west"]
 const clusters = namespaces.flatMap((namespace, row) =>
   ["orders", "billing"].map((name, column) => {
     const place: Place = { namespace, name }
-    return { place, source: Shop.sourceOf(place, `${name}-${namespace}`, `2026110${1 + 2 * row + column}T020001`) }
+    return { place, source: Shop.sourceOf(name, `${name}-${namespace}`, `2026110${1 + 2 * row + column}T020001`) }
   })
 )
 

@@ -31,7 +31,7 @@ export const secondGeneration: Scenario = {
     yield* Namespace.remove(place.namespace)
     const restore = yield* Velero.restore(backup)
     yield* Verify.equal("the second Velero restore", Velero.outcome(restore), "Completed")
-    const third = yield* Recovery.verify(place, Shop.sourceOf(place, second, secondBackupId))
+    const third = yield* Recovery.verify(place, Shop.sourceOf(place.name, second, secondBackupId))
     yield* Verify.that(
       "the three server names are distinct",
       new Set([Shop.source.serverName, second, third]).size === 3

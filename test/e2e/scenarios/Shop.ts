@@ -14,14 +14,14 @@ export const cluster = "orders"
 export const schedule = "nightly"
 
 /** The source that a restore finds of a Cluster made by `createArchived`. */
-export const sourceOf = ({ name }: Place, serverName: string, backupId: string): Source => ({
+export const sourceOf = (cluster: string, serverName: string, backupId: string): Source => ({
   serverName,
   backupId,
-  application: { database: name, owner: `${name}_owner` }
+  application: { database: cluster, owner: `${cluster}_owner` }
 })
 
 /** What a restore of the shop has to recover from. */
-export const source = sourceOf({ namespace: "", name: cluster }, "orders-v1", "20261104T020001")
+export const source = sourceOf(cluster, "orders-v1", "20261104T020001")
 
 /** A running Cluster that archives under a server name, with one completed backup. */
 export const createArchived = Effect.fn("Shop.createArchived")(function* (
@@ -38,6 +38,7 @@ export const create = Effect.fn("Shop.create")(function* (namespace: string) {
   const { api } = yield* Stand
   yield* createNamespace(namespace)
   const orders = yield* createArchived({ namespace, name: cluster }, source)
+  // Made later and ended earlier: the end counts.
   yield* createBackup(orders, { name: "orders-before", backupId: "20261103T020001", stoppedAt: "2026-11-03T02:00:09Z" })
   yield* api.apply(Objects.scheduledBackups, {
     metadata: { namespace, name: schedule },

@@ -1,0 +1,37 @@
+/** An S3 server whose buckets are folders. */
+import * as Crypto from "node:crypto"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as Effect from "effect/Effect"
+import type { Built } from "../Build.ts"
+import { Processes } from "../Processes.ts"
+import { freePorts, listens, ready } from "./Servers.ts"
+
+/** Where it is, and what it lets in. */
+export interface ObjectStore {
+  readonly url: string
+  readonly accessKey: string
+  readonly secretKey: string
+}
+
+/** Velero's bucket. */
+export const bucket = "velero"
+
+export const region = "us-east-1"
+
+/** Starts it with Velero's bucket; it runs until the scope closes. */
+export const start = Effect.fnUntraced(function* (versitygw: Built) {
+  const { directory, start: startServer } = yield* Processes
+  const [port] = (yield* freePorts(1)) as [number]
+  const [accessKey, secretKey] = ["stand", Crypto.randomBytes(16).toString("hex")] as const
+  const data = Path.join(directory, "s3")
+  Fs.mkdirSync(Path.join(data, bucket), { recursive: true })
+  const server = yield* startServer(
+    "versitygw",
+    versitygw.bin("versitygw"),
+    [`--port=127.0.0.1:${port}`, "--quiet", "posix", data],
+    { env: { ROOT_ACCESS_KEY_ID: accessKey, ROOT_SECRET_ACCESS_KEY: secretKey, VGW_REGION: region } }
+  )
+  yield* ready(server, listens(port))
+  return { url: `http://127.0.0.1:${port}`, accessKey, secretKey } satisfies ObjectStore
+})
