@@ -56,11 +56,11 @@ const bucketPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/
 export const bucket = (name: string): Result.Result<string, BucketRefused> =>
   bucketPattern.test(name) ? Result.succeed(name) : Result.fail(new BucketRefused({ bucket: name }))
 
-/** Why a text names nothing below a bucket. */
-const refusal = (text: string): string | undefined => {
+/** Why a text names nothing below a bucket; of a prefix, only what stands before its last `/` are whole components. */
+const refusal = (text: string, whole: string = text): string | undefined => {
   if (text.includes("\0")) return "it contains a NUL byte"
   if (text.startsWith("/")) return "it is absolute (it begins with /)"
-  if (text.split("/").includes("..")) return "it has a component .., which could leave the bucket"
+  if (whole.split("/").includes("..")) return "it has a component .., which could leave the bucket"
   if (!text.isWellFormed()) return "it is not Unicode text (half of a surrogate pair)"
   if (Buffer.byteLength(text) > maximumKeyBytes) return `it is longer than ${maximumKeyBytes} bytes, S3's limit`
   return undefined
@@ -146,9 +146,10 @@ export interface Base {
 
 /** The deepest directory that has all keys of a prefix in it. */
 export const base = (prefix: string): Result.Result<Base, KeyRefused> => {
-  const reason = refusal(prefix)
-  if (reason !== undefined) return Result.fail(new KeyRefused({ what: "prefix", key: prefix, reason }))
   const end = prefix.lastIndexOf("/")
+  // What stands behind the last `/` is the beginning of a component, and no component: `..` begins `...`.
+  const reason = refusal(prefix, prefix.slice(0, end + 1))
+  if (reason !== undefined) return Result.fail(new KeyRefused({ what: "prefix", key: prefix, reason }))
   if (end === -1) return Result.succeed({ directories: [], prefix: "" })
   const { directories, file } = placeOf(prefix.slice(0, end).split("/"))
   return Result.succeed({ directories: [...directories, file], prefix: prefix.slice(0, end + 1) })

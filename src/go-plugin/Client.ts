@@ -189,6 +189,7 @@ export const start = ({
 }: Options): Effect.Effect<Client, PluginNotStarted, Scope.Scope> =>
   Effect.gen(function* () {
     const exit = yield* Deferred.make<Exit>()
+    let isConnected = false
     const child = yield* Effect.acquireRelease(
       Effect.sync(() => {
         const process = spawn(command, args, {
@@ -201,7 +202,9 @@ export const start = ({
         return process
       }),
       (process) =>
-        Deferred.await(exit).pipe(
+        // Nobody could ask a plugin to end that was given up before it could be called.
+        Effect.sync(() => isConnected || process.kill("SIGTERM")).pipe(
+          Effect.andThen(Deferred.await(exit)),
           Effect.timeoutOption(exitTimeout),
           Effect.tap((ended) => (Option.isNone(ended) ? Effect.sync(() => process.kill("SIGKILL")) : Effect.void))
         )
@@ -220,6 +223,7 @@ export const start = ({
           "grpc.max_send_message_length": -1
         })
         openStreams(connection)
+        isConnected = true
         return connection
       }),
       (connection) =>

@@ -158,7 +158,7 @@ describe("refusals", () => {
 
   it("of prefixes are the same, but for the empty one", () => {
     assert.isTrue(Result.isSuccess(Names.base("")))
-    for (const prefix of ["/", "..", "../", "a/../", "\0", "\udc00"]) {
+    for (const prefix of ["/", "../", "a/../", "\0", "\udc00"]) {
       assert.strictEqual(Result.getOrThrow(Result.flip(Names.base(prefix))).what, "prefix")
     }
   })
