@@ -39,7 +39,7 @@ export const call = <A>(name: string, path: string, run: () => Promise<A>): Effe
 /** The path of an entry, for node's functions. */
 export const at = ({ handle }: Directory, name: string): string => `/proc/self/fd/${handle.fd}/${name}`
 
-const join = ({ path }: Directory, name: string): string => `${path}/${name}`
+const join = ({ path }: Directory, name: string): string => `${path === "/" ? "" : path}/${name}`
 
 const close = (handle: FileHandle) => Effect.promise(() => handle.close().catch(() => {}))
 

@@ -5,7 +5,7 @@
  * `/healthz` to everybody. It knows nothing else: there is no listing, no way to write, and all that a refusal says is its
  * number: 403 for a signature, before anything was looked at; 404 for an object that is not there, and for every other path.
  *
- * A rotated key is noticed within seconds, and at once by the first URL that it has signed.
+ * A new key is noticed by the first URL that it has signed, an old one is forgotten within seconds.
  */
 import * as Http from "node:http"
 import * as Clock from "effect/Clock"

@@ -10,7 +10,7 @@
  * | nothing between two `/`, or behind the last one | `%` | `a//b` is `a/%/b` |
  * | `.` as a whole component | `%2E` | |
  * | a component whose spelling is longer than 240 bytes | directories of 240 bytes, each ending in `%c`, then the rest | |
- * | `a` beside `a/b` | `a%o`, while `a` is a directory | see `Tree.ts` |
+ * | `a` beside `a/b` | whichever came later: `a%o`, or `a%d/b` | see `Objects.ts` |
  *
  * What is no spelling of a key, such as `lost+found%` or a file name in Latin-1, is not an object, and is never listed.
  */
@@ -47,6 +47,9 @@ const continuedMark = "%c"
 
 /** An object whose own name is taken by a directory. */
 const objectMark = "%o"
+
+/** A directory whose own name is taken by an object. */
+const directoryMark = "%d"
 
 /** The directory of the root that is no bucket: a bucket's name begins with a letter or digit. */
 export const privateDirectory = ".velero-filesystem"
@@ -134,8 +137,13 @@ export const place = (key: string): Result.Result<Place, KeyRefused> => {
     : Result.fail(new KeyRefused({ what: "object key", key, reason }))
 }
 
-/** The name of an object whose own name a directory has taken. */
-export const alternative = (file: string): string => file + objectMark
+/** Names that an object may have, the one that counts first: its own, and another where a directory has that. */
+export const objectNames = (file: string): readonly [own: string, other: string] => [file, file + objectMark]
+
+/** Names that a directory may have, the one that counts first: one beside an object of its own name, and that. */
+export const directoryNames = (name: string): ReadonlyArray<string> =>
+  // No object is ever called so.
+  name.endsWith(continuedMark) ? [name] : [name + directoryMark, name]
 
 /** Where the keys of a prefix are. */
 export interface Base {
@@ -159,8 +167,8 @@ export const base = (prefix: string): Result.Result<Base, KeyRefused> => {
 export type Meaning =
   /** The beginning of a long component's spelling; the rest is in the directory. */
   | { readonly _tag: "Continued"; readonly spelling: string }
-  /** A component of a key, whole. */
-  | { readonly _tag: "Component"; readonly component: string; readonly isAlternative: boolean }
+  /** A component of a key, whole. A marked name is one of objects or of directories only. */
+  | { readonly _tag: "Component"; readonly component: string; readonly only: "file" | "directory" | undefined }
 
 /** Reads a name; `continued` is the spelling so far, in a directory that holds the rest of one. */
 export const meaning = (name: string, continued: string): Option.Option<Meaning> => {
@@ -170,10 +178,10 @@ export const meaning = (name: string, continued: string): Option.Option<Meaning>
       ? Option.some({ _tag: "Continued", spelling: continued + piece })
       : Option.none()
   }
-  const isAlternative = name.endsWith(objectMark)
-  const piece = isAlternative ? name.slice(0, -objectMark.length) : name
+  const only = name.endsWith(objectMark) ? "file" : name.endsWith(directoryMark) ? "directory" : undefined
+  const piece = only === undefined ? name : name.slice(0, -objectMark.length)
   if (piece === "" || piece.length > pieceLength) return Option.none()
-  return Option.map(unescape(continued + piece), (component) => ({ _tag: "Component", component, isAlternative }))
+  return Option.map(unescape(continued + piece), (component) => ({ _tag: "Component", component, only }))
 }
 
 /** The order of S3's listings: by the bytes of UTF-8, which for surrogate pairs is not JavaScript's. */

@@ -8,10 +8,10 @@
  * - **Tidy.** Directories go with their last object. An upload that finds its directory gone makes it again.
  * - **Contained.** No name leads out of the root, whatever else writes to the volume (see `Directory.ts`).
  *
- * **An object beside a directory of its name** (`a` beside `a/b`, which S3 has and directories have not): the object gives way,
- * and is `a%o` while `a` is a directory. Its own name counts where both exist, which happens when an object is stored again
- * after the directory is gone; moving is one rename that replaces what `a%o` held. So at any time, also after a crash, there is
- * one answer to what `a` is, and nobody needs a lock.
+ * **An object beside a directory of its name** (`a` beside `a/b`, which S3 has and directories have not): whichever comes later
+ * gets another name, `a%o` or `a%d`, and nothing that is there is ever moved. Where both names of one kind exist, which takes
+ * several changes of mind, `a` counts before `a%o`, and `a%d` before `a`; uploads go to the one that counts, and deletions take
+ * it last. So at any time, also after a crash, there is one answer to what `a` or `a/b` is, and nobody needs a lock.
  */
 import { constants } from "node:fs"
 import type { FileHandle } from "node:fs/promises"
@@ -77,61 +77,72 @@ const openBucket = Effect.fnUntraced(function* (
 const isGone = (error: { readonly _tag: string; readonly code?: string }): error is SystemError =>
   error._tag === "SystemError" && error.code === "ENOENT"
 
-/** The directories of a path, from the bucket's on; none where one of them is missing, or is an object. */
-const descend = Effect.fnUntraced(function* (
-  bucket: Directory.Directory,
-  names: ReadonlyArray<string>,
-  what: string
-): Effect.fn.Return<Option.Option<ReadonlyArray<Directory.Directory>>, Failed, Scope.Scope> {
-  const chain = [bucket]
-  let current = bucket
-  for (const name of names) {
-    const found = yield* Directory.find(current, name, what)
-    if (Option.isNone(found)) return Option.none()
-    current = found.value
-    chain.push(current)
-  }
-  return Option.some(chain)
+/** Directories from a bucket down to an object's, and their names, the bucket's excepted. */
+interface Chain {
+  readonly directories: readonly [bucket: Directory.Directory, ...ReadonlyArray<Directory.Directory>]
+  readonly names: ReadonlyArray<string>
+}
+
+const lastOf = ({ directories }: Chain): Directory.Directory => directories.at(-1) ?? directories[0]
+
+const extended = ({ directories, names }: Chain, name: string, directory: Directory.Directory): Chain => ({
+  directories: [...directories, directory],
+  names: [...names, name]
 })
 
-/** As `descend`, but makes what is missing, and moves objects out of the way. */
-const ensure = (
+/** Where something below a path may be, what counts first. None where a directory is missing, or is an object. */
+const descend = Effect.fnUntraced(function* (
   bucket: Directory.Directory,
-  names: ReadonlyArray<string>,
+  path: ReadonlyArray<string>,
   what: string
-): Effect.Effect<ReadonlyArray<Directory.Directory>, Failed, Scope.Scope> =>
-  Effect.gen(function* () {
-    const chain = [bucket]
-    let parent = bucket
-    for (const name of names) {
-      parent = yield* ensureChild(parent, name, what, maximumAttempts)
-      chain.push(parent)
+): Effect.fn.Return<ReadonlyArray<Chain>, Failed, Scope.Scope> {
+  let chains: ReadonlyArray<Chain> = [{ directories: [bucket], names: [] }]
+  for (const step of path) {
+    const next: Array<Chain> = []
+    for (const chain of chains) {
+      for (const name of Names.directoryNames(step)) {
+        const found = yield* Directory.find(lastOf(chain), name, what)
+        if (Option.isSome(found)) next.push(extended(chain, name, found.value))
+      }
     }
-    return chain
-  })
+    chains = next
+  }
+  return chains
+})
+
+/** The chain that counts; makes what is missing of it. */
+const ensure = Effect.fnUntraced(function* (
+  bucket: Directory.Directory,
+  path: ReadonlyArray<string>,
+  what: string
+): Effect.fn.Return<Chain, Failed, Scope.Scope> {
+  let chain: Chain = { directories: [bucket], names: [] }
+  for (const step of path) chain = yield* ensureChild(chain, step, what, maximumAttempts)
+  return chain
+})
 
 const ensureChild = (
-  parent: Directory.Directory,
-  name: string,
+  chain: Chain,
+  step: string,
   what: string,
   attempts: number
-): Effect.Effect<Directory.Directory, Failed, Scope.Scope> =>
-  Directory.child(parent, name).pipe(
-    Effect.catchIf(
-      ({ code }) => attempts > 0 && (code === "ENOENT" || code === "ENOTDIR"),
-      Effect.fnUntraced(function* ({ code }) {
-        if (code === "ENOENT") {
-          // Where the parent is gone too, this fails the same way: `commit` begins again.
-          yield* Directory.make(parent, name)
-        } else if ((yield* Directory.inspect(parent, name, what)) === "file") {
-          yield* Directory.rename(parent, name, parent, Names.alternative(name)).pipe(
-            Effect.catchIf(isGone, () => Effect.void)
-          )
-        }
-        return yield* ensureChild(parent, name, what, attempts - 1)
-      })
-    )
-  )
+): Effect.Effect<Chain, Failed, Scope.Scope> =>
+  Effect.gen(function* () {
+    const parent = lastOf(chain)
+    const names = Names.directoryNames(step)
+    for (const name of names) {
+      const found = yield* Directory.find(parent, name, what)
+      if (Option.isSome(found)) return extended(chain, name, found.value)
+    }
+    // An object may have the name, or get it right now; then the directory cannot have it. Where the parent itself is gone,
+    // this fails with ENOENT, and `commit` begins again.
+    const [other = step] = names
+    const isTaken = (yield* Directory.inspect(parent, step, what)) === "file"
+    yield* Directory.make(parent, isTaken ? other : step)
+    return attempts > 0
+      ? yield* ensureChild(chain, step, what, attempts - 1)
+      : yield* new SystemError({ code: "ENOTDIR", call: "mkdir", path: `${parent.path}/${step}` })
+  })
 
 /** Writes a stream to a file, in large pieces, and then to the disk. */
 const writeAll = Effect.fnUntraced(function* (
@@ -237,9 +248,10 @@ const walk = (
     if (meaning._tag === "Continued") {
       return kind === "directory" ? below(directory, name, keyPrefix, meaning.spelling, select) : Stream.empty
     }
+    if ((kind !== "file" && kind !== "directory") || (meaning.only ?? kind) !== kind) return Stream.empty
     const key = keyPrefix + meaning.component
     if (kind === "file") return key.startsWith(select.prefix) ? Stream.succeed(key) : Stream.empty
-    if (kind !== "directory" || meaning.isAlternative) return Stream.empty
+
     const prefix = `${key}/`
     if (!prefix.startsWith(select.prefix) && !select.prefix.startsWith(prefix)) return Stream.empty
     const keys = below(directory, name, prefix, "", select)
@@ -313,9 +325,8 @@ export const make = (root: string): Objects => {
       Effect.gen(function* () {
         const base = yield* Effect.fromResult(Names.base(selection.prefix))
         const directory = yield* openBucket(yield* openRoot(root), bucket)
-        const chain = yield* descend(directory, base.directories, `prefix ${JSON.stringify(selection.prefix)}`)
-        const last = Option.getOrUndefined(chain)?.at(-1)
-        return last === undefined ? Stream.empty : walk(last, base.prefix, "", selection)
+        const chains = yield* descend(directory, base.directories, `prefix ${JSON.stringify(selection.prefix)}`)
+        return Stream.flatMap(Stream.fromIterable(chains), (chain) => walk(lastOf(chain), base.prefix, "", selection))
       })
     ).pipe(Stream.mapError((error) => (error._tag === "SystemError" ? explain(what)(error) : error)))
   }
@@ -325,11 +336,9 @@ export const make = (root: string): Objects => {
     return yield* Effect.gen(function* () {
       const place = yield* Effect.fromResult(Names.place(key))
       const directory = yield* openBucket(yield* openRoot(root), bucket)
-      const chain = yield* descend(directory, place.directories, what)
-      const parent = Option.getOrUndefined(chain)?.at(-1)
-      if (parent !== undefined) {
-        for (const name of [place.file, Names.alternative(place.file)]) {
-          const opened = yield* openFile(parent, name, what)
+      for (const chain of yield* descend(directory, place.directories, what)) {
+        for (const name of Names.objectNames(place.file)) {
+          const opened = yield* openFile(lastOf(chain), name, what)
           if (Option.isSome(opened)) return opened.value
         }
       }
@@ -348,21 +357,19 @@ export const make = (root: string): Objects => {
     Effect.scoped(
       Effect.gen(function* () {
         const chain = yield* ensure(bucketDirectory, place.directories, what)
-        const parent = chain.at(-1) ?? bucketDirectory
-        const found = yield* Directory.inspect(parent, place.file, what)
-        const move = (name: string) => Directory.rename(upload.directory, upload.name, parent, name)
-        const toAlternative = Effect.andThen(
-          Directory.inspect(parent, Names.alternative(place.file), what),
-          move(Names.alternative(place.file))
+        const parent = lastOf(chain)
+        const [own, other] = Names.objectNames(place.file)
+        const move = (name: string) =>
+          Effect.andThen(
+            Directory.inspect(parent, name, what),
+            Directory.rename(upload.directory, upload.name, parent, name)
+          )
+        yield* Effect.catchIf(
+          move(own),
+          (error) => error._tag === "SystemError" && error.code === "EISDIR",
+          () => move(other)
         )
-        yield* found === "directory"
-          ? toAlternative
-          : Effect.catchIf(
-              move(place.file),
-              ({ code }) => code === "EISDIR",
-              () => toAlternative
-            )
-        yield* Effect.forEach(chain.toReversed(), Directory.sync, { discard: true })
+        yield* Effect.forEach(chain.directories.toReversed(), Directory.sync, { discard: true })
       })
     ).pipe(
       Effect.catchIf(
@@ -422,13 +429,12 @@ export const make = (root: string): Objects => {
         Effect.gen(function* () {
           const place = yield* Effect.fromResult(Names.place(key))
           const directory = yield* openBucket(yield* openRoot(root), bucket)
-          const chain = yield* descend(directory, place.directories, what)
-          const parent = Option.getOrUndefined(chain)?.at(-1)
-          if (parent === undefined) return false
-          return (
-            (yield* Directory.inspect(parent, place.file, what)) === "file" ||
-            (yield* Directory.inspect(parent, Names.alternative(place.file), what)) === "file"
-          )
+          for (const chain of yield* descend(directory, place.directories, what)) {
+            for (const name of Names.objectNames(place.file)) {
+              if ((yield* Directory.inspect(lastOf(chain), name, what)) === "file") return true
+            }
+          }
+          return false
         })
       ).pipe(explained(what))
     }),
@@ -445,23 +451,22 @@ export const make = (root: string): Objects => {
         Effect.gen(function* () {
           const place = yield* Effect.fromResult(Names.place(key))
           const directory = yield* openBucket(yield* openRoot(root), bucket)
-          const chain = Option.getOrUndefined(yield* descend(directory, place.directories, what))
-          const parent = chain?.at(-1)
-          if (chain === undefined || parent === undefined) return
-          const found = yield* Directory.inspect(parent, place.file, what)
-          // The alternative goes first: were it left by a crash, an old object would be back.
-          yield* Directory.unlink(parent, Names.alternative(place.file))
-          const removed =
-            found !== "directory" &&
-            (yield* Effect.catchIf(
-              Directory.unlink(parent, place.file),
-              ({ code }) => code === "EISDIR",
-              () => Effect.succeed(false)
-            ))
-          // An upload may have moved it aside between the two.
-          if (!removed) yield* Directory.unlink(parent, Names.alternative(place.file))
-          yield* Directory.sync(parent)
-          yield* prune(chain, place.directories)
+          const chains = yield* descend(directory, place.directories, what)
+          // What counts goes last: were the rest left by a crash, an old object would be back.
+          for (const chain of chains.toReversed()) {
+            const parent = lastOf(chain)
+            for (const name of Names.objectNames(place.file).toReversed()) {
+              if ((yield* Directory.inspect(parent, name, what)) !== "file") continue
+              yield* Effect.catchIf(
+                Directory.unlink(parent, name),
+                // A directory by now: somebody else has deleted the object.
+                ({ code }) => code === "EISDIR",
+                () => Effect.void
+              )
+            }
+            yield* Directory.sync(parent)
+            yield* prune(chain)
+          }
         })
       ).pipe(explained(what))
     }),
@@ -480,24 +485,23 @@ export const make = (root: string): Objects => {
 }
 
 /** Removes what is empty of directories that were made for nothing. */
-const tidy = (bucket: Directory.Directory, names: ReadonlyArray<string>, what: string): Effect.Effect<void> =>
+const tidy = (bucket: Directory.Directory, path: ReadonlyArray<string>, what: string): Effect.Effect<void> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const chain = [bucket]
-      for (const name of names) {
-        const found = yield* Directory.find(chain.at(-1) ?? bucket, name, what)
-        if (Option.isNone(found)) break
-        chain.push(found.value)
+      // The longest part of the path that is there.
+      for (let length = path.length; length > 0; length--) {
+        const chains = yield* descend(bucket, path.slice(0, length), what)
+        yield* Effect.forEach(chains, prune, { discard: true })
+        if (chains.length > 0) return
       }
-      yield* prune(chain, names.slice(0, chain.length - 1))
     })
   ).pipe(Effect.ignore)
 
 /** Removes directories that are empty, from the deepest up; the bucket stays. */
-const prune = (chain: ReadonlyArray<Directory.Directory>, names: ReadonlyArray<string>): Effect.Effect<void> =>
+const prune = ({ directories, names }: Chain): Effect.Effect<void> =>
   Effect.gen(function* () {
     for (const [depth, name] of [...names.entries()].toReversed()) {
-      const parent = chain[depth]
+      const parent = directories[depth]
       if (parent !== undefined) yield* Directory.removeEmpty(parent, name)
     }
     // The first one that is not empty ends it.

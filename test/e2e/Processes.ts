@@ -155,7 +155,7 @@ const make = Effect.gen(function* () {
         child.once("error", ({ message }) => resume(new CommandFailed({ command, reason: message, output: "" })))
         if (pid === undefined) return
         Fs.writeFileSync(groupFile(pid), "")
-        if (options.nice) Os.setPriority(pid, Os.constants.priority.PRIORITY_LOW)
+        if (options.nice) Os.setPriority(pid, Os.constants.priority.PRIORITY_BELOW_NORMAL)
         resume(Effect.succeed({ pid, stdout, stderr, exit, released: false }))
       }),
       (launched) =>

@@ -27,11 +27,11 @@ const componentsOf = (pairs: ReadonlyArray<Pair>): ReadonlyArray<Components.Comp
   ...[...new Set(pairs.map(({ operator }) => operator))].map(Components.operator)
 ]
 
-/** Whatever ended a scenario, in words; of a bug, where it is. */
+/** Whatever ended a scenario, in words that fit into a table; of a bug, where it is. */
 const messageOf = (cause: Cause.Cause<{ readonly message: string }>): string => {
-  if (Cause.hasDies(cause)) return Cause.pretty(cause)
   const error = Cause.squash(cause)
-  return error instanceof Error ? error.message : String(error)
+  const text = !Cause.hasDies(cause) && error instanceof Error ? error.message : Cause.pretty(cause)
+  return text.length > 600 ? `${text.slice(0, 600)}…` : text
 }
 
 const runScenario = Effect.fnUntraced(function* (pair: string, { expected, name, run }: Scenario) {

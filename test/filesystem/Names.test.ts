@@ -80,7 +80,9 @@ describe("every key", () => {
           for (const name of path.split("/")) {
             assert.match(name, /^[ -~]{1,242}$/)
             assert.isFalse([".", ".."].includes(name))
-            assert.isAtMost(Names.alternative(name).length, 255)
+            for (const other of [...Names.objectNames(name), ...Names.directoryNames(name)]) {
+              assert.isAtMost(other.length, 255)
+            }
           }
         }
       }),
@@ -94,8 +96,9 @@ describe("every key", () => {
       Effect.sync(() => {
         if (one === other) return
         assert.notStrictEqual(pathOf(one), pathOf(other))
-        assert.notStrictEqual(pathOf(one), Names.alternative(pathOf(other)))
-        assert.notStrictEqual(Names.alternative(pathOf(one)), Names.alternative(pathOf(other)))
+        const names = (key: string) => [...Names.objectNames(pathOf(key)), ...Names.directoryNames(pathOf(key))]
+        const shared = names(one).filter((name) => names(other).includes(name))
+        assert.deepStrictEqual(shared, [])
       }),
     { arbitrary: { runs: 500, size: 30 } }
   )
@@ -116,11 +119,29 @@ describe("every key", () => {
   )
 })
 
+describe("a marked name", () => {
+  it("stands for its component, and says of what kind it must be", () => {
+    const [, object = ""] = Names.objectNames("a.json")
+    const [directory = "", own] = Names.directoryNames("a.json")
+    assert.deepStrictEqual([object, directory, own], ["a.json%o", "a.json%d", "a.json"])
+    const component = { _tag: "Component", component: "a.json" } as const
+    assert.deepStrictEqual(Names.meaning(object, ""), Option.some({ ...component, only: "file" }))
+    assert.deepStrictEqual(Names.meaning(directory, ""), Option.some({ ...component, only: "directory" }))
+    assert.deepStrictEqual(Names.meaning("a.json", ""), Option.some({ ...component, only: undefined }))
+  })
+
+  it("is not needed where no object ever is", () => {
+    const [name = ""] = Result.getOrThrow(Names.place("x".repeat(300))).directories
+    assert.deepStrictEqual(Names.directoryNames(name), [name])
+  })
+})
+
 describe("names that nobody of us wrote", () => {
   it.each([
     "",
     "%c",
     "%o",
+    "%d",
     "x%c",
     "gr%c3%b6",
     "a%20b",

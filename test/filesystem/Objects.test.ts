@@ -205,14 +205,65 @@ describe("an object beside a directory of its name", () => {
     })
   )
 
+  it.live("has another name, of its own or of the directory, and nothing is ever moved", () =>
+    Effect.gen(function* () {
+      const { objects, root } = yield* World.world
+      const paths = () => World.tree(Path.join(root, bucket))
+      yield* objects.put(bucket, "a", World.body("a"))
+      yield* objects.put(bucket, "b/c", World.body("b/c"))
+      const inode = Fs.statSync(Path.join(root, bucket, "a")).ino
+      yield* objects.put(bucket, "a/x", World.body("a/x"))
+      yield* objects.put(bucket, "b", World.body("b"))
+      assert.deepStrictEqual(paths(), ["a", "a%d", "a%d/x", "b", "b%o", "b/c"])
+      assert.strictEqual(Fs.statSync(Path.join(root, bucket, "a")).ino, inode)
+      // Whatever goes first: the other one stays where it is, and stays the only one.
+      yield* objects.remove(bucket, "a")
+      yield* objects.remove(bucket, "b/c")
+      yield* objects.put(bucket, "a/y", World.body("a/y"))
+      assert.deepStrictEqual(paths(), ["a%d", "a%d/x", "a%d/y", "b%o"])
+      assert.deepStrictEqual(yield* contents(objects), { "a/x": "a/x", "a/y": "a/y", b: "b" })
+    })
+  )
+
+  it.live("is the one that counts where both names exist, and both go with it", () =>
+    Effect.gen(function* () {
+      const { objects, root } = yield* World.world
+      const at = (...path: ReadonlyArray<string>) => Path.join(root, bucket, ...path)
+      for (const [directory, text] of [
+        ["a", "old"],
+        ["a%d", "new"]
+      ] as const) {
+        Fs.mkdirSync(at(directory))
+        Fs.writeFileSync(at(directory, "x"), text)
+        Fs.writeFileSync(at(directory, "only-in".concat(text)), text)
+      }
+      Fs.writeFileSync(at("b"), "new")
+      Fs.writeFileSync(at("b%o"), "old")
+      assert.deepStrictEqual(yield* contents(objects), {
+        "a/x": "new",
+        "a/only-inold": "old",
+        "a/only-innew": "new",
+        b: "new"
+      })
+      assert.deepStrictEqual(yield* objects.commonPrefixes(bucket, "", "/"), ["a/"])
+      yield* objects.put(bucket, "a/x", World.body("newer"))
+      assert.strictEqual(yield* World.textOf(objects.get(bucket, "a/x")), "newer")
+      for (const key of ["a/x", "b", "a/only-inold", "a/only-innew"]) {
+        yield* objects.remove(bucket, key)
+        assert.isFalse(yield* objects.exists(bucket, key))
+      }
+      assert.deepStrictEqual(World.tree(at()), [])
+    })
+  )
+
   it.live("takes its own name back once the directory is gone, and the old one never shows again", () =>
     Effect.gen(function* () {
       const { objects, root } = yield* World.world
       yield* objects.put(bucket, "a/b", World.body("1"))
       yield* objects.put(bucket, "a", World.body("aside"))
-      assert.isTrue(Fs.existsSync(Path.join(root, bucket, "a%o")))
       yield* objects.remove(bucket, "a/b")
       yield* objects.put(bucket, "a", World.body("own"))
+      assert.isTrue(Fs.existsSync(Path.join(root, bucket, "a")))
       assert.strictEqual(yield* World.textOf(objects.get(bucket, "a")), "own")
       assert.deepStrictEqual(yield* list(objects), ["a"])
       yield* objects.put(bucket, "a/b", World.body("2"))
