@@ -14,12 +14,13 @@ import type { KubernetesError, KubernetesObject, Resource } from "../kubernetes/
 import { Kubernetes, resources as coreResources } from "../kubernetes/Kubernetes.ts"
 import { type Failure, info, type Note, warn } from "../velero/Action.ts"
 import * as Item from "../velero/Item.ts"
-import type { Json, Patch } from "../velero/Json.ts"
+import type { Patch } from "../velero/Json.ts"
+import * as Json from "../velero/Json.ts"
 import type { Restore } from "../velero/Restore.ts"
 import * as RestoreView from "../velero/Restore.ts"
 import * as RestoreItemAction from "../velero/RestoreItemAction.ts"
 import { Cluster, describe } from "./Cluster.ts"
-import { annotation, configMapName, resources } from "./Names.ts"
+import { annotation, configMapName, resources, restoreStatus } from "./Names.ts"
 import type { Override } from "./OverrideConfigMap.ts"
 import * as OverrideConfigMap from "./OverrideConfigMap.ts"
 import * as RecoverFrom from "./RecoverFrom.ts"
@@ -109,6 +110,24 @@ const fetchTarget = Effect.fnUntraced(function* (cluster: Cluster, readFrom: str
   } satisfies Target
 })
 
+/**
+ * A status tells of instances that are no more: the operator would wait for them and never recover. Velero keeps it aside before it
+ * calls actions, so that removing it does not help; its annotation does.
+ */
+const withoutStatus = (cluster: Cluster, restore: Restore): Pick<Decision, "patches" | "notes"> => {
+  const isAsked = Boolean(restore.spec?.restoreStatus) || cluster.metadata.annotations?.[restoreStatus] !== undefined
+  return isAsked
+    ? {
+        patches: [Json.set(["metadata", "annotations", restoreStatus], "false")],
+        notes: [
+          warn(
+            `${describe(cluster)}: its status is not restored, or the operator would wait for instances that are no more. Velero before 1.16 restores it all the same: restore without --status-include-resources there`
+          )
+        ]
+      }
+    : { patches: [], notes: [] }
+}
+
 /** What becomes of a Cluster. */
 export const transform = (cluster: Cluster, { restore, target }: Facts): Result.Result<Decision, Failure> => {
   const name = describe(cluster)
@@ -125,7 +144,7 @@ export const transform = (cluster: Cluster, { restore, target }: Facts): Result.
     const { destination, live, namespace, warnings } = target
     if (Option.isSome(live)) {
       return {
-        patches: RecoveryPlan.keepLive(live.value as Json),
+        patches: RecoveryPlan.keepLive(live.value as Json.Json),
         override: undefined,
         notes: [
           warn(
@@ -142,13 +161,15 @@ export const transform = (cluster: Cluster, { restore, target }: Facts): Result.
       readFrom,
       restore: RestoreView.key(restore)
     }
+    const status = withoutStatus(cluster, restore)
     const place = `ConfigMap ${namespace}/${configMapName} says so too`
     if (choice === "volumes") {
       return {
-        patches: yield* RecoveryPlan.startOnVolumes(cluster, archive, destination),
+        patches: [...(yield* RecoveryPlan.startOnVolumes(cluster, archive, destination)), ...status.patches],
         override,
         notes: [
           ...warnings,
+          ...status.notes,
           info(
             `${name} starts in namespace ${namespace} on its restored volumes and archives under ${destination}; ${place}`
           )
@@ -157,10 +178,14 @@ export const transform = (cluster: Cluster, { restore, target }: Facts): Result.
     }
     const backupId = cluster.metadata.annotations?.[annotation.backupId] || undefined
     return {
-      patches: yield* RecoveryPlan.recover(cluster, archive, { serverName: readFrom, backupId }, destination),
+      patches: [
+        ...(yield* RecoveryPlan.recover(cluster, archive, { serverName: readFrom, backupId }, destination)),
+        ...status.patches
+      ],
       override,
       notes: [
         ...warnings,
+        ...status.notes,
         info(
           `${name} recovers in namespace ${namespace} from server name ${readFrom}, ${backupId === undefined ? "newest backup" : `backup ${backupId}`}, and archives under ${destination}; ${place}`
         )

@@ -27,6 +27,13 @@ export const annotation = {
   recoverFrom: "velero-cnpg/recover-from"
 } as const
 
+/**
+ * Velero's own annotation: whether the status of one object is restored, whatever the Restore says. From Velero 1.16 on.
+ *
+ * @see https://github.com/vmware-tanzu/velero/blob/v1.18.3/pkg/restore/restore.go (determineRestoreStatus)
+ */
+export const restoreStatus = "velero.io/restore-status"
+
 /** The external cluster that a restored Cluster recovers from. */
 export const externalClusterName = "clusterBackup"
 

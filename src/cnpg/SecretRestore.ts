@@ -1,6 +1,9 @@
 /**
- * `velero-cnpg/secret-restore-plugin`: moves the connection strings of a Cluster's generated Secrets to the namespace that the
- * Cluster is restored into.
+ * `velero-cnpg/secret-restore-plugin`: leaves the Secrets of a living Cluster alone, and moves the connection strings of a restored
+ * one to its namespace.
+ *
+ * With `existingResourcePolicy: update` Velero would give a living database the certificates and passwords of the one that was
+ * backed up. Only then the API is asked: by any other policy Velero keeps what exists.
  *
  * The operator keeps a restored Secret as it is, and its URIs name the host of the *old* namespace: an application restored
  * beside them would talk to the old, living database. Only the hosts of the keys that the operator writes are changed; user,
@@ -19,7 +22,8 @@ import * as Json from "../velero/Json.ts"
 import * as Restore from "../velero/Restore.ts"
 import * as RestoreItemAction from "../velero/RestoreItemAction.ts"
 import * as View from "../velero/View.ts"
-import { label } from "./Names.ts"
+import { Kubernetes } from "../kubernetes/Kubernetes.ts"
+import { label, resources } from "./Names.ts"
 import { isCnpgOwner } from "./Recoveries.ts"
 
 const Secret = Schema.Struct({
@@ -36,9 +40,12 @@ export interface Facts {
   readonly isGenerated: boolean
   readonly from: string
   readonly to: string
+  /** The Cluster whose Secret Velero would overwrite; `undefined`: there is none, or Velero overwrites nothing. */
+  readonly living: string | undefined
 }
 
 export interface Decision {
+  readonly skip: boolean
   readonly patches: ReadonlyArray<Patch>
   readonly notes: ReadonlyArray<Note>
 }
@@ -81,9 +88,20 @@ const moves: Readonly<Record<string, Move>> = {
   pgpass: movePgpass
 }
 
-/** Which values to change. */
-export const transform = ({ data, metadata }: Secret, { from, isGenerated, to }: Facts): Decision => {
-  if (!isGenerated || from === to) return { patches: [], notes: [] }
+/** Whether to restore a Secret, and which of its values to change. */
+export const transform = ({ data, metadata }: Secret, { from, isGenerated, living, to }: Facts): Decision => {
+  if (living !== undefined) {
+    return {
+      skip: true,
+      patches: [],
+      notes: [
+        info(
+          `Secret ${from}/${metadata.name} is not restored: Cluster ${to}/${living} lives, and keeps its certificates and passwords`
+        )
+      ]
+    }
+  }
+  if (!isGenerated || from === to) return { skip: false, patches: [], notes: [] }
   const changed = Object.entries(moves).flatMap(([key, move]) => {
     const value = data?.[key]
     if (value === undefined) return []
@@ -93,6 +111,7 @@ export const transform = ({ data, metadata }: Secret, { from, isGenerated, to }:
     return moved === text ? [] : [{ key, value: Buffer.from(moved, "latin1").toString("base64") }]
   })
   return {
+    skip: false,
     patches: changed.map(({ key, value }) => Json.set(["data", key], value)),
     notes:
       changed.length === 0
@@ -110,17 +129,41 @@ const isGenerated = ({ metadata }: Secret): boolean =>
   metadata.labels?.[label.userType] !== undefined ||
   (metadata.ownerReferences ?? []).some((reference) => isCnpgOwner(reference, "Cluster"))
 
+/**
+ * The Cluster that a Secret belongs to: its owner, or by its label, or by the names that the operator gives. An owner is lost with
+ * the first restore, and the Secrets of certificates have no label (before CNPG 1.30 nothing at all).
+ *
+ * @see https://github.com/cloudnative-pg/cloudnative-pg/blob/v1.30.0/api/v1/cluster_types.go (the suffixes)
+ */
+const clusterOf = ({ metadata }: Secret): string | undefined =>
+  (metadata.ownerReferences ?? []).find((reference) => isCnpgOwner(reference, "Cluster"))?.name ??
+  metadata.labels?.[label.cluster] ??
+  /^(.+)-(?:app|ca|replication|server|superuser)$/.exec(metadata.name)?.[1]
+
+/** The Cluster that a Secret belongs to, where it exists and Velero would overwrite the Secret. */
+const findLiving = Effect.fnUntraced(function* (name: string | undefined, namespace: string, restore: Restore.Restore) {
+  if (!name || restore.spec?.existingResourcePolicy !== "update") return undefined
+  const kubernetes = yield* Kubernetes
+  return yield* kubernetes.get(resources.clusters, namespace, name).pipe(
+    Effect.as(name),
+    Effect.catchTag("NotFound", () => Effect.undefined)
+  )
+})
+
 export const action = RestoreItemAction.make({
-  selector: { includedResources: ["secrets"], labelSelector: label.cluster },
+  selector: { includedResources: ["secrets"] },
   decode: Secret,
-  fetch: ({ metadata }, { itemFromBackup, restore }) => {
-    const from = metadata.namespace ?? ""
-    return Effect.succeed<Facts>({
-      isGenerated: Option.exists(decodeSecret(itemFromBackup.tree), isGenerated),
+  fetch: Effect.fnUntraced(function* (secret, { itemFromBackup, restore }) {
+    const original = Option.getOrElse(decodeSecret(itemFromBackup.tree), () => secret)
+    const from = secret.metadata.namespace ?? ""
+    const to = Restore.targetNamespace(restore, from)
+    return {
+      isGenerated: isGenerated(original),
       from,
-      to: Restore.targetNamespace(restore, from)
-    })
-  },
-  transform: (secret, facts) => Result.succeed(transform(secret, facts)),
-  encode: (item, { notes, patches }) => ({ item: Item.patch(item, patches), notes })
+      to,
+      living: yield* findLiving(clusterOf(original), to, restore)
+    } satisfies Facts
+  }),
+  transform: (secret, facts: Facts) => Result.succeed(transform(secret, facts)),
+  encode: (item, { notes, patches, skip }) => ({ item: Item.patch(item, patches), skip, notes })
 })

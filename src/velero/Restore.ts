@@ -21,7 +21,9 @@ export const Restore = Schema.Struct({
     Schema.Struct({
       backupName: View.optional(Schema.String),
       namespaceMapping: View.optional(View.StringMap),
-      existingResourcePolicy: View.optional(Schema.String)
+      existingResourcePolicy: View.optional(Schema.String),
+      /** The resources whose status is restored; present where the user asked for any (`--status-include-resources`). */
+      restoreStatus: View.optional(Schema.Unknown)
     })
   ),
   status: View.optional(

@@ -462,6 +462,42 @@ describe("an action that is run on its own output", () => {
   )
 })
 
+describe("a status that Velero would restore", () => {
+  const asking = { ...inPlace, spec: { ...inPlace.spec, restoreStatus: { includedResources: ["*"] } } }
+  const ofVolumes = { ...asking, metadata: { ...asking.metadata, annotations: fromVolumes } }
+  const annotated = (value: string) => recorded({ plugins: [archiver()] }, { "velero.io/restore-status": value })
+
+  it.effect.each([
+    ["the Restore asks for statuses", orders, asking],
+    ["the Restore asks for them, and for volumes", orders, ofVolumes],
+    ["the Cluster asks for its own", annotated("true"), inPlace],
+    ["the Cluster says what nobody understands", annotated("perhaps"), inPlace]
+  ] as const)("is kept away by Velero's annotation, with a warning: %s", ([, item, restore]) =>
+    Effect.gen(function* () {
+      const { process } = yield* start([namespace("shop")])
+      yield* now
+      const outcome = yield* process.restore(action, item, restore)
+      assert.strictEqual(at(outcome.tree, "metadata", "annotations", "velero.io/restore-status"), "false")
+      assert.strictEqual(at(outcome.tree, "metadata", "annotations", "velero-cnpg/serverName"), "orders-v1")
+      const warnings = outcome.lines.filter(({ level }) => level === "Warn")
+      assertLine(warnings, "Warn", /^Cluster shop\/orders: /, "status is not restored", "--status-include-resources")
+    })
+  )
+
+  it.effect("that nobody asks for is not spoken of", () =>
+    Effect.gen(function* () {
+      const { process } = yield* start([namespace("shop")])
+      yield* now
+      const outcome = yield* process.restore(action, orders, inPlace)
+      assert.isUndefined(at(outcome.tree, "metadata", "annotations", "velero.io/restore-status"))
+      assert.deepStrictEqual(
+        outcome.lines.map(({ level }) => level),
+        ["Info"]
+      )
+    })
+  )
+})
+
 describe("a Cluster that lives already", () => {
   const spec = {
     plugins: [archiver({ barmanObjectName: "live-store", serverName: "orders-live" })],

@@ -3,7 +3,21 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { action, moveHost, transform } from "../../src/cnpg/SecretRestore.ts"
 import type { KubernetesObject } from "../../src/kubernetes/Kubernetes.ts"
-import { assertLine, at, outside, pick, restoreOf, shop, start, stripped, textOf, type Tree } from "./World.ts"
+import {
+  assertLine,
+  at,
+  callsOf,
+  cluster,
+  outside,
+  pick,
+  refusal,
+  restoreOf,
+  shop,
+  start,
+  stripped,
+  textOf,
+  type Tree
+} from "./World.ts"
 
 type Strings = Readonly<Record<string, string>>
 
@@ -156,6 +170,83 @@ describe("a Secret that stays as it is", () => {
   )
 })
 
+describe("a Secret of a Cluster that lives where it would land", () => {
+  const update = (mapping: Strings = {}) => {
+    const restore = restoreOf("r", mapping)
+    return { ...restore, spec: { ...restore.spec, existingResourcePolicy: "update" } }
+  }
+  const named = (name: string, labels: Strings, owners: ReadonlyArray<unknown> = []): KubernetesObject => {
+    const { metadata, ...rest } = secret({ "tls.crt": "old" }, { owners })
+    return { ...rest, metadata: { ...metadata, name, labels } }
+  }
+  const certificates = named("orders-server", { "app.kubernetes.io/managed-by": "cloudnative-pg" })
+
+  it.effect.each([
+    ...["app", "ca", "replication", "server", "superuser"].map(
+      (suffix) => [`known by its name, -${suffix}`, named(`orders-${suffix}`, {}), {}, "shop"] as const
+    ),
+    ["known by its owner", named("x", {}, [owner]), {}, "shop"],
+    ["known by its label", named("x", { "cnpg.io/cluster": "orders" }), {}, "shop"],
+    ["generated for a user", secret({ uri }), {}, "shop"],
+    ["in another namespace", secret({ uri }), { shop: "shop-2" }, "shop-2"]
+  ] as const)("is left out where Velero would overwrite it: %s", ([, item, mapping, namespace]) =>
+    Effect.gen(function* () {
+      const { process, world } = yield* start([cluster({}, { namespace })])
+      const outcome = yield* process.restore(action, item, update(mapping))
+      assert.isTrue(outcome.skip)
+      assert.isTrue(outcome.isUntouched)
+      assertLine(
+        outcome.lines,
+        "Info",
+        `Secret shop/${item.metadata?.name} is not restored`,
+        `Cluster ${namespace}/orders lives`
+      )
+      assert.deepStrictEqual(callsOf(world), [`get clusters.postgresql.cnpg.io ${namespace}/orders`])
+    })
+  )
+
+  it.effect("that nothing ties to a Cluster is restored, and nobody is asked", () =>
+    Effect.gen(function* () {
+      const { process, world } = yield* start([cluster({})], refusal.forbidden())
+      for (const name of ["orders", "my-secret", "-app", "orders-app-2"]) {
+        assert.isFalse((yield* process.restore(action, named(name, {}), update())).skip, name)
+      }
+      assert.deepStrictEqual(world.calls, [])
+    })
+  )
+
+  it.effect("is restored where no such Cluster lives, not even in the old namespace", () =>
+    Effect.gen(function* () {
+      const { process } = yield* start([cluster({}), cluster({}, { name: "audit", namespace: "shop-2" })])
+      const outcome = yield* process.restore(action, secret({ uri }), update({ shop: "shop-2" }))
+      assert.isFalse(outcome.skip)
+      assert.strictEqual(textsOf(outcome.tree)["uri"], "postgresql://orders:fake@orders-rw.shop-2:5432/orders")
+    })
+  )
+
+  it.effect("is Velero's to keep by any other policy, and nobody is asked", () =>
+    Effect.gen(function* () {
+      const { process, world } = yield* start([cluster({})], refusal.forbidden())
+      for (const existingResourcePolicy of [null, "", "none"]) {
+        const restore = { ...restoreOf("r"), spec: { existingResourcePolicy } }
+        assert.isFalse((yield* process.restore(action, certificates, restore)).skip)
+      }
+      assert.deepStrictEqual(world.calls, [])
+    })
+  )
+
+  it.effect.each([
+    ["the Cluster may not be read", refusal.forbidden("get", "clusters.postgresql.cnpg.io"), "Grant the verb get"],
+    ["nobody answers", refusal.unavailable("get", "clusters.postgresql.cnpg.io"), "connection refused"]
+  ] as const)("is an error while nothing tells: %s", ([, refuse, words]) =>
+    Effect.gen(function* () {
+      const { process } = yield* start([cluster({})], refuse)
+      const error = yield* Effect.flip(process.restore(action, certificates, update()))
+      assert.include(error.message, words)
+    })
+  )
+})
+
 describe("the keys", () => {
   const move = (data: Strings): Strings =>
     Object.fromEntries(
@@ -164,7 +255,7 @@ describe("the keys", () => {
           metadata: { name: "orders-app" },
           data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, base64(value)]))
         },
-        { isGenerated: true, from: "shop", to: "shop-2" }
+        { isGenerated: true, from: "shop", to: "shop-2", living: undefined }
       ).patches.map((patch) => [
         "path" in patch ? String(patch.path.at(-1)) : "",
         "value" in patch ? plain(patch.value) : ""
@@ -205,7 +296,7 @@ describe("the keys", () => {
     const odd = Buffer.concat([Buffer.from("orders-rw.shop:5432:d:u:"), Buffer.from([0xff, 0xfe, 0x00, 0x80])])
     const { patches } = transform(
       { metadata: { name: "orders-app" }, data: { pgpass: odd.toString("base64") } },
-      { isGenerated: true, from: "shop", to: "shop-2" }
+      { isGenerated: true, from: "shop", to: "shop-2", living: undefined }
     )
     const [patch] = patches
     assert.strictEqual(
@@ -259,7 +350,7 @@ describe("a host", () => {
 })
 
 describe("the selector", () => {
-  it("asks for Secrets with the label", () => {
-    assert.deepStrictEqual(action.selector, { includedResources: ["secrets"], labelSelector: "cnpg.io/cluster" })
+  it("asks for all Secrets: those of certificates have no label", () => {
+    assert.deepStrictEqual(action.selector, { includedResources: ["secrets"] })
   })
 })
