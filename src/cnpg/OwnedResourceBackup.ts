@@ -32,7 +32,9 @@ export const ownedResources = [
   "jobs.batch",
   "endpoints",
   "endpointslices.discovery.k8s.io",
-  "poddisruptionbudgets.policy"
+  "poddisruptionbudgets.policy",
+  // Of the primary, from CNPG 1.30 on: under policy update the old holder would take it from the living one.
+  "leases.coordination.k8s.io"
 ]
 
 export const Owned = Schema.Struct({ kind: Schema.String, metadata: View.Metadata })

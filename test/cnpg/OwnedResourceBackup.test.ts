@@ -425,12 +425,13 @@ describe("the decision", () => {
 })
 
 describe("the selector", () => {
-  it("asks for the seven kinds by their full names, and only with the label", () => {
+  it("asks for the eight kinds by their full names, and only with the label", () => {
     assert.deepStrictEqual(action.selector, { includedResources: ownedResources, labelSelector: "cnpg.io/cluster" })
     assert.deepStrictEqual(ownedResources.toSorted(), [
       "endpoints",
       "endpointslices.discovery.k8s.io",
       "jobs.batch",
+      "leases.coordination.k8s.io",
       "persistentvolumeclaims",
       "poddisruptionbudgets.policy",
       "pods",

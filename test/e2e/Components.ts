@@ -38,7 +38,11 @@ export const velero = (version: VeleroVersion): Component => ({
   version,
   module: "github.com/vmware-tanzu/velero",
   commands: { velero: "./cmd/velero" },
-  variables: { "github.com/vmware-tanzu/velero/pkg/buildinfo.Version": `v${version}` },
+  variables: {
+    "github.com/vmware-tanzu/velero/pkg/buildinfo.Version": `v${version}`,
+    // No flag of Velero's keeps its controllers from port 8080, which anybody may have taken.
+    "sigs.k8s.io/controller-runtime/pkg/metrics/server.DefaultBindAddress": "0"
+  },
   files: ["config/crd/v1/bases", "config/crd/v2alpha1/bases"],
   ...(cliRuntime[version] === undefined ? {} : { replacements: { "k8s.io/cli-runtime": cliRuntime[version] } })
 })

@@ -221,6 +221,14 @@ export const podDisruptionBudgets: Resource<Anything> = {
   kind: "PodDisruptionBudget",
   namespaced: true
 }
+/** Since CNPG 1.30 one of each Cluster's name says which instance is the primary. */
+export const leases: Resource<Anything> = {
+  group: "coordination.k8s.io",
+  version: "v1",
+  plural: "leases",
+  kind: "Lease",
+  namespaced: true
+}
 export const jobs: Resource<Job> = { group: "batch", version: "v1", plural: "jobs", kind: "Job", namespaced: true }
 export const deployments: Resource<Anything> = {
   group: "apps",

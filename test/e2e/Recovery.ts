@@ -23,7 +23,8 @@ const rebuilt = [
   Objects.persistentVolumeClaims,
   Objects.pods,
   Objects.services,
-  Objects.podDisruptionBudgets
+  Objects.podDisruptionBudgets,
+  Objects.leases
 ] as ReadonlyArray<Resource<Anything>>
 
 /** The server name that a Cluster archives under. */

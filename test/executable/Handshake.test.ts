@@ -143,14 +143,14 @@ const isRoot = possible(process.getuid?.() === 0, "sockets of other groups: only
 
 describe("discovery", () => {
   const owned =
-    "persistentvolumeclaims pods services jobs.batch endpoints endpointslices.discovery.k8s.io poddisruptionbudgets.policy"
+    "persistentvolumeclaims pods services jobs.batch endpoints endpointslices.discovery.k8s.io poddisruptionbudgets.policy leases.coordination.k8s.io"
   const offered = [
     ["BackupItemActionV2", plugin.clusterBackup, "clusters.postgresql.cnpg.io", ""],
     ["BackupItemActionV2", plugin.ownedBackup, owned, "cnpg.io/cluster"],
     ["RestoreItemActionV2", plugin.clusterRestore, "clusters.postgresql.cnpg.io", ""],
     ["RestoreItemActionV2", plugin.deploymentRestore, "deployments", ""],
     ["RestoreItemActionV2", plugin.ownedRestore, owned, "cnpg.io/cluster"],
-    ["RestoreItemActionV2", plugin.secretRestore, "secrets", "cnpg.io/cluster"],
+    ["RestoreItemActionV2", plugin.secretRestore, "secrets", ""],
     [
       "RestoreItemActionV2",
       plugin.poolerRestore,

@@ -20,7 +20,8 @@ const essentials = [
   Objects.services,
   Objects.jobs,
   Objects.secrets,
-  Objects.configMaps
+  Objects.configMaps,
+  Objects.leases
 ] as ReadonlyArray<Resource<{ readonly spec?: unknown; readonly data?: unknown }>>
 
 /** Of each object of a live database: which one it is, what it says, and the pack's annotations. */
@@ -93,10 +94,15 @@ export const onTopOfLiving: Scenario = {
 /** On top of a Cluster that was made anew under the same name, with certificates and passwords of its own. */
 export const onTopOfAnotherLife: Scenario = {
   name: "on-top-of-another-life",
-  expected: "with policies none and update the new database keeps its archive, its certificates and its passwords",
+  expected: "with policies none and update the new database keeps its archive, certificates, passwords and its primary",
   run: Effect.gen(function* () {
+    const { api } = yield* Stand
     const place = { namespace: "another-life", name: Shop.cluster }
     yield* Shop.create(place.namespace)
+    // As its instance would: to the next life this is a primary that does not answer.
+    if (yield* api.find(Objects.leases, place.namespace, place.name)) {
+      yield* api.patch(Objects.leases, place.namespace, place.name, { spec: { holderIdentity: "orders-7" } })
+    }
     const backup = yield* Velero.backUp([place.namespace])
     yield* Namespace.remove(place.namespace)
     yield* createNamespace(place.namespace)
