@@ -36,6 +36,10 @@ const plugins: ReadonlyArray<Plugin.Plugin<Services | Kubernetes>> = [
     async () => (await import("../cnpg/PoolerResourceRestore.ts")).action
   ),
   Plugin.restoreItemActionV2(
+    "velero-cnpg/pooler-pod-restore-plugin",
+    async () => (await import("../cnpg/PoolerPodRestore.ts")).action
+  ),
+  Plugin.restoreItemActionV2(
     "velero-cnpg/backup-restore-plugin",
     async () => (await import("../cnpg/BackupRestore.ts")).action
   )

@@ -11,6 +11,8 @@ export const barmanCloudPlugin = "barman-cloud.cloudnative-pg.io"
 export const label = {
   /** On everything that the operator makes for a Cluster: the Cluster's name. */
   cluster: "cnpg.io/cluster",
+  /** On everything with labels that comes of a Pooler: the Pooler's name. */
+  pooler: "cnpg.io/poolerName",
   /** On the Secrets that it generates for users: `app` or `superuser`. */
   userType: "cnpg.io/userType"
 } as const

@@ -2,8 +2,8 @@
  * `velero-cnpg/pooler-resource-restore-plugin`: leaves out what the operator built for a Pooler.
  *
  * Restored, such an object has lost its owner, and the operator refuses for ever to manage the Pooler ("invalid ownership for
- * managed resources"); left out, it is back within seconds. Roles and RoleBindings bear no label, so the owner in the
- * backed-up item decides.
+ * managed resources"); left out, it is back within seconds. A ServiceAccount it would use, and leave behind when the Pooler goes.
+ * Roles, RoleBindings and ServiceAccounts bear no label, so the owner in the backed-up item decides.
  *
  * @see https://github.com/cloudnative-pg/cloudnative-pg/blob/v1.30.0/internal/controller/pooler_controller.go (ensureManagedResourcesAreOwned)
  */
@@ -45,7 +45,8 @@ export const action = RestoreItemAction.make({
       "deployments.apps",
       "services",
       "roles.rbac.authorization.k8s.io",
-      "rolebindings.rbac.authorization.k8s.io"
+      "rolebindings.rbac.authorization.k8s.io",
+      "serviceaccounts"
     ]
   },
   decode: Managed,

@@ -7,6 +7,7 @@ import * as ClusterRestore from "../../src/cnpg/ClusterRestore.ts"
 import * as DeploymentRestore from "../../src/cnpg/DeploymentRestore.ts"
 import * as OwnedResourceBackup from "../../src/cnpg/OwnedResourceBackup.ts"
 import * as OwnedResourceRestore from "../../src/cnpg/OwnedResourceRestore.ts"
+import * as PoolerPodRestore from "../../src/cnpg/PoolerPodRestore.ts"
 import * as PoolerResourceRestore from "../../src/cnpg/PoolerResourceRestore.ts"
 import * as SecretRestore from "../../src/cnpg/SecretRestore.ts"
 import type { KubernetesObject } from "../../src/kubernetes/Kubernetes.ts"
@@ -62,6 +63,7 @@ const restoreActions = [
   OwnedResourceRestore.action,
   SecretRestore.action,
   PoolerResourceRestore.action,
+  PoolerPodRestore.action,
   BackupRestore.action
 ]
 

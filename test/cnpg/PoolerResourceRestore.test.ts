@@ -23,6 +23,16 @@ describe("what the operator made for a Pooler", () => {
     })
   )
 
+  it.effect("is skipped: a ServiceAccount", () =>
+    Effect.gen(function* () {
+      const { process } = yield* start([])
+      const account: KubernetesObject = { ...item([pooler]), apiVersion: "v1", kind: "ServiceAccount" }
+      const outcome = yield* process.restore(action, account)
+      assert.isTrue(outcome.skip)
+      assertLine(outcome.lines, "Info", "ServiceAccount shop/rw", "Pooler rw")
+    })
+  )
+
   it.effect("is skipped whatever the Restore wishes, and wherever it goes", () =>
     Effect.gen(function* () {
       const { process } = yield* start([])
@@ -76,13 +86,14 @@ describe("everything else", () => {
 })
 
 describe("the selector", () => {
-  it("asks for the four kinds by their full names, without a label: Roles have none", () => {
+  it("asks for the five kinds by their full names, without a label: Roles have none", () => {
     assert.deepStrictEqual(action.selector, {
       includedResources: [
         "deployments.apps",
         "services",
         "roles.rbac.authorization.k8s.io",
-        "rolebindings.rbac.authorization.k8s.io"
+        "rolebindings.rbac.authorization.k8s.io",
+        "serviceaccounts"
       ]
     })
   })

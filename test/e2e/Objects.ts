@@ -230,11 +230,36 @@ export const leases: Resource<Anything> = {
   namespaced: true
 }
 export const jobs: Resource<Job> = { group: "batch", version: "v1", plural: "jobs", kind: "Job", namespaced: true }
-export const deployments: Resource<Anything> = {
+const apps = (kind: string, plural: string): Resource<Anything> => ({
   group: "apps",
   version: "v1",
-  plural: "deployments",
-  kind: "Deployment",
+  plural,
+  kind,
+  namespaced: true
+})
+
+export const deployments = apps("Deployment", "deployments")
+export const replicaSets = apps("ReplicaSet", "replicasets")
+export const serviceAccounts = core<Anything>("ServiceAccount", "serviceaccounts")
+export const endpoints = core<Anything>("Endpoints", "endpoints")
+export const endpointSlices: Resource<Anything> = {
+  group: "discovery.k8s.io",
+  version: "v1",
+  plural: "endpointslices",
+  kind: "EndpointSlice",
+  namespaced: true
+}
+export const events = core<{
+  readonly type?: string
+  readonly reason?: string
+  readonly message?: string
+  readonly involvedObject: { readonly kind?: string; readonly name?: string; readonly uid?: string }
+}>("Event", "events")
+export const roles: Resource<Anything> = {
+  group: "rbac.authorization.k8s.io",
+  version: "v1",
+  plural: "roles",
+  kind: "Role",
   namespaced: true
 }
 export const roleBindings: Resource<{ readonly subjects?: ReadonlyArray<{ readonly namespace?: string }> }> = {

@@ -122,6 +122,9 @@ const verifyCluster = Effect.fnUntraced(function* (
   )
 })
 
+/** Kinds that are made anew with a Cluster, and own things in their turn. */
+const between = ["Job", "Pooler", "ReplicaSet"]
+
 /** What stands beside the new Cluster is its own. */
 const verifyRebuilt = Effect.fnUntraced(function* ({ name, namespace }: Place) {
   const { api } = yield* Stand
@@ -130,7 +133,7 @@ const verifyRebuilt = Effect.fnUntraced(function* ({ name, namespace }: Place) {
     for (const object of yield* api.list(resource, namespace, `cnpg.io/cluster=${name}`)) {
       const owners = object.metadata.ownerReferences ?? []
       const isRestored = object.metadata.labels?.["velero.io/restore-name"] !== undefined
-      const isOwned = owners.some(({ kind, uid }) => kind === "Job" || uid === metadata.uid)
+      const isOwned = owners.some(({ kind, uid }) => between.includes(kind) || uid === metadata.uid)
       yield* Verify.that(
         `${resource.kind} ${object.metadata.name} was made by the operator for this Cluster`,
         isOwned && !isRestored,

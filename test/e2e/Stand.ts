@@ -8,6 +8,7 @@
  * The API server, its controllers and S3 run as long as the stand. The operator and Velero can be replaced: another version,
  * another plugin, another user.
  */
+import * as Fs from "node:fs"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -47,6 +48,8 @@ export class Stand extends Context.Service<
     readonly veleroPath: () => string
     readonly kubectlPath: string
     readonly s3: ObjectStore
+    /** Everything that the operator has logged so far. */
+    readonly operatorLog: Effect.Effect<string>
     /** Runs this version of the operator, and the Barman Cloud plugin, from now on; their CRDs and webhooks are put in place. */
     readonly useOperator: (version: Components.OperatorVersion) => Effect.Effect<void, StandError>
     /** Runs this Velero from now on. */
@@ -84,6 +87,7 @@ const make = Effect.gen(function* () {
   yield* applyCrds(cluster.api, ...(Components.snapshotCrds.files ?? []).map(snapshotCrds.file))
   const operatorSlot = yield* makeSlot
   const veleroSlot = yield* makeSlot
+  let operatorLog: string | undefined
   let velero: Built | undefined
   const veleroPath = () => velero?.bin("velero") ?? "velero"
   const runCommand = (command: string, args: ReadonlyArray<string>) =>
@@ -107,12 +111,13 @@ const make = Effect.gen(function* () {
     kubectlPath: kubernetes.bin("kubectl"),
     veleroPath,
     s3,
+    operatorLog: Effect.sync(() => (operatorLog === undefined ? "" : Fs.readFileSync(operatorLog, "utf8"))),
     kubectl: (...args) => runCommand(kubernetes.bin("kubectl"), args),
     velero: (...args) => Effect.suspend(() => runCommand(veleroPath(), args)),
     useOperator: (version) =>
       Effect.gen(function* () {
         const operator = yield* Build.build(Components.operator(version))
-        yield* operatorSlot(Operator.start(cluster, operator, barmanCloud))
+        operatorLog = (yield* operatorSlot(Operator.start(cluster, operator, barmanCloud))).log
       }).pipe(provided),
     useVelero: (options) =>
       Effect.gen(function* () {

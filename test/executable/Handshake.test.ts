@@ -154,9 +154,10 @@ describe("discovery", () => {
     [
       "RestoreItemActionV2",
       plugin.poolerRestore,
-      "deployments.apps services roles.rbac.authorization.k8s.io rolebindings.rbac.authorization.k8s.io",
+      "deployments.apps services roles.rbac.authorization.k8s.io rolebindings.rbac.authorization.k8s.io serviceaccounts",
       ""
     ],
+    ["RestoreItemActionV2", plugin.poolerPodRestore, "replicasets.apps pods", "cnpg.io/poolerName"],
     ["RestoreItemActionV2", plugin.backupRestore, "backups.postgresql.cnpg.io", ""]
   ] as const
 

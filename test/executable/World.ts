@@ -29,6 +29,7 @@ export const plugin = {
   ownedRestore: "velero-cnpg/owned-resource-restore-plugin",
   secretRestore: "velero-cnpg/secret-restore-plugin",
   poolerRestore: "velero-cnpg/pooler-resource-restore-plugin",
+  poolerPodRestore: "velero-cnpg/pooler-pod-restore-plugin",
   backupRestore: "velero-cnpg/backup-restore-plugin"
 } as const
 
@@ -39,6 +40,7 @@ export const restorePlugins = [
   plugin.ownedRestore,
   plugin.secretRestore,
   plugin.poolerRestore,
+  plugin.poolerPodRestore,
   plugin.backupRestore
 ]
 

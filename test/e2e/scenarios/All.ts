@@ -6,6 +6,7 @@ import { inPlace } from "./InPlace.ts"
 import { mappedBesideTheLiving } from "./MappedBesideTheLiving.ts"
 import { mappedOldGone } from "./MappedOldGone.ts"
 import { onTopOfAnotherLife, onTopOfLiving, onTopOfRestored } from "./RestoreOnTop.ts"
+import { pooler } from "./Pooler.ts"
 import { restoreWithStatus } from "./RestoreWithStatus.ts"
 import { secondGeneration } from "./SecondGeneration.ts"
 
@@ -19,5 +20,6 @@ export const scenarios: ReadonlyArray<Scenario> = [
   onTopOfAnotherLife,
   secondGeneration,
   backupChoice,
-  restoreWithStatus
+  restoreWithStatus,
+  pooler
 ]

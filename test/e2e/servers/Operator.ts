@@ -33,7 +33,7 @@ const webhooksAt = (url: string, ca: string, file: string) =>
 /** `amd64`, as Go says it. */
 const goArchitecture = process.arch === "x64" ? "amd64" : process.arch
 
-/** Puts CRDs and webhooks in place and starts both; they run until the scope closes. */
+/** Puts CRDs and webhooks in place and starts both; they run until the scope closes. Yields the operator's server. */
 export const start = Effect.fnUntraced(function* (cluster: Cluster, operator: Built, barmanCloud: Built) {
   const { api, ca, certificates, kubeconfig } = cluster
   const { directory, start: startServer } = yield* Processes
@@ -88,4 +88,5 @@ export const start = Effect.fnUntraced(function* (cluster: Cluster, operator: Bu
   )) {
     yield* api.apply(resource, object)
   }
+  return server
 })
