@@ -5,6 +5,7 @@ import type { Services } from "../cnpg/Services.ts"
 import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
 import * as Plugin from "../velero/Plugin.ts"
 import { main } from "./Main.ts"
+import { version } from "./Version.ts"
 
 const plugins: ReadonlyArray<Plugin.Plugin<Services | Kubernetes>> = [
   Plugin.backupItemActionV2(
@@ -58,7 +59,7 @@ void main<Services | Kubernetes>({
   services,
   commands: async (args) =>
     (await import("../cli/Commands.ts")).run(
-      { name: "velero-plugin-cnpg", description: "Velero plugins that recover CloudNativePG clusters." },
+      { name: "velero-plugin-cnpg", description: "Velero plugins that recover CloudNativePG clusters.", version },
       args
     )
 })

@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
 import * as Plugin from "../velero/Plugin.ts"
 import { main } from "./Main.ts"
+import { version } from "./Version.ts"
 
 const plugins: ReadonlyArray<Plugin.Plugin<Kubernetes>> = [
   Plugin.objectStore(
@@ -24,6 +25,9 @@ void main<Kubernetes>({
   services,
   commands: async (args) => {
     const [{ run }, { commands }] = await Promise.all([import("../cli/Commands.ts"), import("../cli/Filesystem.ts")])
-    return run({ name: "velero-plugin-filesystem", description: "Velero plugins for directories.", commands }, args)
+    return run(
+      { name: "velero-plugin-filesystem", description: "Velero plugins for directories.", version, commands },
+      args
+    )
   }
 })

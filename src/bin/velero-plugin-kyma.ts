@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
 import * as Plugin from "../velero/Plugin.ts"
 import { main } from "./Main.ts"
+import { version } from "./Version.ts"
 
 const plugins: ReadonlyArray<Plugin.Plugin<Kubernetes>> = [
   Plugin.restoreItemAction(
@@ -36,7 +37,7 @@ void main<Kubernetes>({
   services,
   commands: async (args) =>
     (await import("../cli/Commands.ts")).run(
-      { name: "velero-plugin-kyma", description: "Velero plugins that restore Kyma 1." },
+      { name: "velero-plugin-kyma", description: "Velero plugins that restore Kyma 1.", version },
       args
     )
 })

@@ -11,7 +11,6 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import packageJson from "../../package.json" with { type: "json" }
 import * as Preview from "./Preview.ts"
 import * as Render from "./Render.ts"
 
@@ -75,6 +74,8 @@ const preview = (program: string) =>
 export interface Program {
   readonly name: string
   readonly description: string
+  /** What `--version` prints. */
+  readonly version: string
   /** Instead of `preview`, for packs without item actions. Their errors carry a sentence for people. */
   readonly commands?: ReadonlyArray<Command.Command.Any>
 }
@@ -83,7 +84,10 @@ export interface Program {
 type Root = Command.Command<string, unknown, unknown, { readonly message: string }, Command.Environment>
 
 /** Runs a command; resolves with the exit code. */
-export const run = async ({ commands, description, name }: Program, args: ReadonlyArray<string>): Promise<number> => {
+export const run = async (
+  { commands, description, name, version }: Program,
+  args: ReadonlyArray<string>
+): Promise<number> => {
   const root = Command.make(name).pipe(
     Command.withDescription(
       `${description} Velero starts this executable itself, from its plugin directory; by hand it has these commands.`
@@ -91,7 +95,7 @@ export const run = async ({ commands, description, name }: Program, args: Readon
     Command.withSubcommands(commands ?? [preview(name)])
   ) as Root
   const exit = await Effect.runPromiseExit(
-    Command.runWith(root, { version: packageJson.version })(args).pipe(
+    Command.runWith(root, { version })(args).pipe(
       // The command line's own errors have been explained already, with the help.
       Effect.tapError((error) =>
         CliError.isCliError(error)

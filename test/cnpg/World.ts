@@ -128,25 +128,7 @@ export const stripped = (text: string): string =>
 export const at = (tree: unknown, ...path: ReadonlyArray<string | number>): unknown =>
   path.reduce<unknown>((value, key) => (value as Readonly<Record<string | number, unknown>> | undefined)?.[key], tree)
 
-/**
- * The texts of the largest parts of an object that neither are nor contain a path of `owned`, each with its path.
- *
- * Two objects with the same list differ in nothing but what is owned; a `null` or an absence where something owned could be
- * counts as owned too.
- */
-export const outside = (text: string, owned: ReadonlyArray<Json.Path>): ReadonlyArray<readonly [string, string]> => {
-  const startsWith = (whole: Json.Path, start: Json.Path): boolean =>
-    start.every((step, index) => whole[index] === step)
-  const visit = (value: unknown, path: Json.Path): ReadonlyArray<readonly [string, string]> => {
-    if (owned.some((each) => startsWith(path, each))) return []
-    const holdsOwned = owned.some((each) => startsWith(each, path))
-    if (!holdsOwned) return [[path.join("."), Json.slice(text, path) ?? ""]]
-    if (Array.isArray(value)) return value.flatMap((item, index) => visit(item, [...path, index]))
-    if (typeof value !== "object" || value === null) return []
-    return Object.entries(value).flatMap(([key, item]) => visit(item, [...path, key]))
-  }
-  return visit(JSON.parse(text), [])
-}
+export { outside } from "../../src/testing/Items.ts"
 
 // ------------------------------------------------------------------------------------------------------------ Kubernetes
 

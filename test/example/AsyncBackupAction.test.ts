@@ -4,9 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
 import { action, operationId, operationOf } from "../../src/example/AsyncBackupAction.ts"
+import * as Actions from "../../src/testing/Actions.ts"
 import type { Backup } from "../../src/velero/Backup.ts"
-import * as JsonText from "../velero/JsonText.ts"
-import { backUp, logged, nightly, odd, plugin } from "./World.ts"
+import * as JsonText from "../../src/testing/JsonText.ts"
+import { backUp, nightly, odd, plugin } from "./World.ts"
 
 const started = DateTime.makeUnsafe("2026-11-19T02:00:03Z")
 const id = "2026-11-19T02:00:03.000Z+30s shop/one"
@@ -22,7 +23,7 @@ const progress = (operation: string) =>
     return action.operations?.progress({ plugin, operationId: operation, backup: nightly }) ?? Effect.die("none")
   })
 const cancel = (operation: string) =>
-  logged(action.operations?.cancel({ plugin, operationId: operation, backup: nightly }) ?? Effect.die("none"))
+  Actions.run(action.operations?.cancel({ plugin, operationId: operation, backup: nightly }) ?? Effect.die("none"))
 
 describe("a ConfigMap with an operation", () => {
   it.effect("is stored as it is, with an operation that starts now, and is to be stored once more after it", () =>

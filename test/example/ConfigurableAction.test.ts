@@ -1,15 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { action } from "../../src/example/ConfigurableAction.ts"
-import * as PluginConfig from "../../src/velero/PluginConfig.ts"
-import * as JsonText from "../velero/JsonText.ts"
+import * as JsonText from "../../src/testing/JsonText.ts"
 import { backUp, odd, plugin } from "./World.ts"
 
 /** A ConfigMap as Velero's convention labels it. */
 const configured = (
   data: Readonly<Record<string, string>>,
   labels: Readonly<Record<string, string>> = { [plugin]: "BackupItemAction" }
-) => PluginConfig.layerTest([{ metadata: { name: "custom-plugin-config", labels }, data }])
+) => [{ metadata: { name: "custom-plugin-config", labels }, data }]
 
 describe("a labelled item", () => {
   it.effect.each<readonly [data: Record<string, string>, key: string]>([
@@ -20,10 +19,10 @@ describe("a labelled item", () => {
     [{}, "backup.example.com/default"]
   ])("is annotated with the key of the ConfigMap %j: %s", ([data, key]) =>
     Effect.gen(function* () {
-      const { lines, text } = yield* backUp(action, odd("Service"), { config: configured(data) })
+      const { lines, text } = yield* backUp(action, odd("Service"), { configMaps: configured(data) })
       assert.strictEqual(text, odd("Service", `,"annotations":{"${key}":"true"}`))
       assert.deepStrictEqual(lines, [["info", `Annotated with ${key}`]])
-      assert.isTrue((yield* backUp(action, text, { config: configured(data) })).isUntouched, "once more")
+      assert.isTrue((yield* backUp(action, text, { configMaps: configured(data) })).isUntouched, "once more")
     })
   )
 
@@ -37,8 +36,8 @@ describe("a labelled item", () => {
   it.effect("takes no notice of a ConfigMap that is labelled as document 003 has it", () =>
     Effect.gen(function* () {
       const labels = { "velero.io/plugin-config": "", "velero.io/custom-backup-action": "ConfigurableAction" }
-      const config = configured({ annotationKey: "custom.example.com/backup" }, labels)
-      const { text } = yield* backUp(action, odd("Service"), { config })
+      const configMaps = configured({ annotationKey: "custom.example.com/backup" }, labels)
+      const { text } = yield* backUp(action, odd("Service"), { configMaps })
       assert.include(text, "backup.example.com/default")
     })
   )
@@ -51,7 +50,7 @@ describe("a labelled item", () => {
     ["a key that it does not know", { annotationkey: "a" }, "annotationkey"]
   ] as const)("is an error that names the ConfigMap: %s", ([, data, words]) =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(backUp(action, odd("Service"), { config: configured(data) }))
+      const error = yield* Effect.flip(backUp(action, odd("Service"), { configMaps: configured(data) }))
       assert.strictEqual(error._tag, "InvalidPluginConfig")
       for (const part of ["velero/custom-plugin-config", plugin, words]) assert.include(error.message, part)
     })

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { action, transform } from "../../src/example/CustomBackupAction.ts"
 import { info } from "../../src/velero/Action.ts"
 import * as Json from "../../src/velero/Json.ts"
-import * as JsonText from "../velero/JsonText.ts"
+import * as JsonText from "../../src/testing/JsonText.ts"
 import { backUp, nightly, odd } from "./World.ts"
 
 const stamps = `"backup.example.com/processed":"true","backup.example.com/timestamp":"2026-11-19T02:00:00Z"`

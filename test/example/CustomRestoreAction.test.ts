@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { action } from "../../src/example/CustomRestoreAction.ts"
-import * as JsonText from "../velero/JsonText.ts"
+import * as JsonText from "../../src/testing/JsonText.ts"
 import { type Line, odd, plugin, restore } from "./World.ts"
 
 const lines: ReadonlyArray<Line> = [

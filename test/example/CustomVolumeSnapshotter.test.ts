@@ -4,7 +4,7 @@ import * as Result from "effect/Result"
 import { snapshotter } from "../../src/example/CustomVolumeSnapshotter.ts"
 import * as Item from "../../src/velero/Item.ts"
 import type { Operations } from "../../src/velero/VolumeSnapshotter.ts"
-import * as JsonText from "../velero/JsonText.ts"
+import * as JsonText from "../../src/testing/JsonText.ts"
 import * as Fixtures from "../velero/Fixtures.ts"
 import { odd } from "./World.ts"
 

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { action as byLabel } from "../../src/kyma/ByLabelRestore.ts"
 import { action as knative } from "../../src/kyma/KnativeRestore.ts"
 import { action as natsChannels } from "../../src/kyma/NatsChannelRestore.ts"
-import * as JsonText from "../velero/JsonText.ts"
+import * as JsonText from "../../src/testing/JsonText.ts"
 import { odd, run } from "./World.ts"
 
 const service = (labels: string): string => odd("v1", "Service", `,"labels":${labels}`)

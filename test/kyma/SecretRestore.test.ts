@@ -14,7 +14,7 @@ import {
 } from "../../src/kubernetes/Kubernetes.ts"
 import * as Memory from "../../src/kubernetes/Memory.ts"
 import { action } from "../../src/kyma/SecretRestore.ts"
-import * as JsonText from "../velero/JsonText.ts"
+import * as JsonText from "../../src/testing/JsonText.ts"
 import { odd, run } from "./World.ts"
 
 const binding = (metadata: Readonly<Record<string, unknown>> = { uid: "uid-of-binding" }): KubernetesObject => ({

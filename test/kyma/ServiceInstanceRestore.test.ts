@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { action } from "../../src/kyma/ServiceInstanceRestore.ts"
-import * as JsonText from "../velero/JsonText.ts"
+import * as JsonText from "../../src/testing/JsonText.ts"
 import { odd, plugin, run } from "./World.ts"
 
 const line = ["info", "Removing serviceClassRef/servicePlanRef fields from instance one in namespace orders"] as const

@@ -4,7 +4,7 @@ import * as Result from "effect/Result"
 import * as Item from "../../src/velero/Item.ts"
 import type { JsonObject } from "../../src/velero/Json.ts"
 import * as Json from "../../src/velero/Json.ts"
-import * as JsonText from "./JsonText.ts"
+import * as JsonText from "../../src/testing/JsonText.ts"
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 const textOf = (bytes: Uint8Array): string => new TextDecoder("utf-8", { fatal: true }).decode(bytes)

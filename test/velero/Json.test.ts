@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { Json as JsonValue, JsonObject, Patch, Path } from "../../src/velero/Json.ts"
 import * as Json from "../../src/velero/Json.ts"
-import type { Choices, Written } from "./JsonText.ts"
-import * as JsonText from "./JsonText.ts"
+import type { Choices, Written } from "../../src/testing/JsonText.ts"
+import * as JsonText from "../../src/testing/JsonText.ts"
 
 const property = { arbitrary: { runs: 400, size: 250 } } as const
 const { copy, patch, remove, set } = Json

@@ -6,7 +6,7 @@
  */
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
-import type { Json, Path } from "../../src/velero/Json.ts"
+import type { Json, Path } from "../velero/Json.ts"
 
 /** A value as it is written, without the space around it. */
 export type Written =
