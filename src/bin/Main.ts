@@ -6,7 +6,7 @@
 import * as Fs from "node:fs"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import { notAPluginHost } from "../go-plugin/Handshake.ts"
 import * as Log from "../go-plugin/Log.ts"
 import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
@@ -20,6 +20,11 @@ export interface Program<R> {
   /** Commands for people, by the process's arguments; resolves with the exit code. */
   readonly commands: (args: ReadonlyArray<string>) => Promise<number>
 }
+
+/** The cluster that Velero runs in. Loaded with the first call of a plugin, not with the list of plugins. */
+export const kubernetes: Layer.Layer<Kubernetes> = Layer.unwrap(
+  Effect.promise(async () => (await import("../kubernetes/ApiServer.ts")).layer)
+)
 
 /** Descriptor 2, synchronously: a line that was logged is out before the process can end. A host that is gone is no error. */
 const writeLog: Log.Write = (line) => {

@@ -1,9 +1,7 @@
 /** `velero-plugin-filesystem`: backups in a directory, and snapshots of volumes that are directories. */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
 import * as Plugin from "../velero/Plugin.ts"
-import { main } from "./Main.ts"
+import { kubernetes, main } from "./Main.ts"
 import { version } from "./Version.ts"
 
 const plugins: ReadonlyArray<Plugin.Plugin<Kubernetes>> = [
@@ -17,12 +15,9 @@ const plugins: ReadonlyArray<Plugin.Plugin<Kubernetes>> = [
   )
 ]
 
-/** Loaded with the first call, not with the list of plugins. */
-const services = Layer.unwrap(Effect.promise(async () => (await import("../kubernetes/ApiServer.ts")).layer))
-
 void main<Kubernetes>({
   plugins,
-  services,
+  services: kubernetes,
   commands: async (args) => {
     const [{ run }, { commands }] = await Promise.all([import("../cli/Commands.ts"), import("../cli/Filesystem.ts")])
     return run(

@@ -1,9 +1,7 @@
 /** `velero-plugin-kyma`: what restores of Kyma 1 need. It changes common resources, so it is an executable of its own. */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
 import * as Plugin from "../velero/Plugin.ts"
-import { main } from "./Main.ts"
+import { kubernetes, main } from "./Main.ts"
 import { version } from "./Version.ts"
 
 const plugins: ReadonlyArray<Plugin.Plugin<Kubernetes>> = [
@@ -29,12 +27,9 @@ const plugins: ReadonlyArray<Plugin.Plugin<Kubernetes>> = [
   )
 ]
 
-/** Loaded with the first action, not with the list of plugins. */
-const services = Layer.unwrap(Effect.promise(async () => (await import("../kubernetes/ApiServer.ts")).layer))
-
 void main<Kubernetes>({
   plugins,
-  services,
+  services: kubernetes,
   commands: async (args) =>
     (await import("../cli/Commands.ts")).run(
       { name: "velero-plugin-kyma", description: "Velero plugins that restore Kyma 1.", version },
