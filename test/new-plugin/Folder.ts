@@ -1,21 +1,28 @@
 /** The folder that `npm run new-plugin` makes, on a machine that may have no network. */
-import { execFileSync } from "node:child_process"
+import { execFile, execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { repository, run as launch } from "../executable/Executable.ts"
+import { repository } from "../executable/Executable.ts"
 
 /** Nothing of the npm that runs these tests. */
 export const environment = { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "", NO_COLOR: "1" }
 
-/** Runs a command to its end, with the folder's own tools first. */
-export const run = (cwd: string, command: string, ...args: ReadonlyArray<string>) =>
-  launch({
-    command,
-    args,
-    cwd,
-    env: { ...environment, PATH: `${Path.join(cwd, "node_modules", ".bin")}:${environment.PATH}` }
+export interface Finished {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a command to its end, with the folder's own tools first. Compilers on a busy machine take their time. */
+export const run = (cwd: string, command: string, ...args: ReadonlyArray<string>): Effect.Effect<Finished> =>
+  Effect.callback((resume) => {
+    const env = { ...environment, PATH: `${Path.join(cwd, "node_modules", ".bin")}:${environment.PATH}` }
+    const child = execFile(command, args, { cwd, env, timeout: 150_000 }, (_, stdout, stderr) =>
+      resume(Effect.succeed({ code: child.exitCode ?? -1, stdout, stderr }))
+    )
+    return Effect.sync(() => child.kill())
   })
 
 export const succeed = (cwd: string, command: string, ...args: ReadonlyArray<string>) =>

@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import * as NewPlugin from "../../src/new-plugin/NewPlugin.ts"
 import * as VeleroHost from "../../src/testing/VeleroHost.ts"
 import { backup, bytesOf, jsonOf } from "../example/Host.ts"
-import { repository, run, temporaryDirectory } from "../executable/Executable.ts"
+import { repository, temporaryDirectory } from "../executable/Executable.ts"
 import * as Folder from "./Folder.ts"
 
 describe("a name", () => {
@@ -47,11 +47,10 @@ describe("the folder", () => {
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory()
       Fs.writeFileSync(Path.join(directory, "README.md"), "mine")
-      const { code, stderr } = yield* run({
-        command: "npm",
-        args: ["run", "--silent", "new-plugin", "--", "my-plugin", directory],
-        env: Folder.environment
-      })
+      const { code, stderr } = yield* Folder.run(
+        repository,
+        ...(["npm", "run", "--silent", "new-plugin", "--", "my-plugin", directory] as const)
+      )
       assert.strictEqual(code, 1)
       assert.strictEqual(stderr.trim(), `new-plugin: ${directory} is not empty`)
       assert.deepStrictEqual(Fs.readdirSync(directory), ["README.md"])
@@ -74,7 +73,7 @@ describe("docs/write-a-plugin.md, from an empty folder", () => {
       })
     )
     return () => Fs.rmSync(directory, { recursive: true, force: true })
-  }, 180_000)
+  }, 300_000)
 
   it.live("passes its own tests", () =>
     Effect.gen(function* () {

@@ -10,6 +10,7 @@ import type { Operations } from "../ObjectStore.ts"
 import type { Plugin } from "../Plugin.ts"
 import type { PluginConfig } from "../PluginConfig.ts"
 import * as Instances from "./Instances.ts"
+import { speakingAs } from "./Messages.ts"
 import { find } from "./Registry.ts"
 
 /** Velero's own chunk, both ways: https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/framework/object_store_client.go */
@@ -53,45 +54,60 @@ export const services = <R>(plugins: ReadonlyArray<Plugin<R>>): ReadonlyArray<Se
   const instances = Instances.make<Operations<R>>()
   /** Calls the store of a request's location. */
   const on = <A, E>(
-    { bucket, plugin }: { readonly plugin: string; readonly bucket: string },
+    method: string,
+    request: { readonly plugin: string; readonly bucket: string },
     call: (operations: Operations<R>) => Effect.Effect<A, E, R>
-  ) => Effect.andThen(store(plugin), instances.use(plugin, bucket, call))
+  ) =>
+    speakingAs(method)(
+      Effect.andThen(store(request.plugin), instances.use(request.plugin, request.bucket, call)),
+      request
+    )
   return [
     Rpc.service(ObjectStoreDefinition, {
       init: Effect.fnUntraced(function* ({ config, plugin }) {
         const { init } = yield* store(plugin)
         yield* instances.init(plugin, config["bucket"] ?? "", init(plugin, config))
         return {}
-      }),
+      }, speakingAs("init")),
       putObject: Effect.fnUntraced(function* (requests) {
         const { body, bucket, key, plugin } = yield* opened(requests)
-        yield* on({ plugin, bucket }, ({ putObject }) => putObject(bucket, key, body))
+        yield* on("putObject", { plugin, bucket }, ({ putObject }) => putObject(bucket, key, body))
         return {}
       }),
       objectExists: Effect.fnUntraced(function* (request) {
-        return { exists: yield* on(request, ({ objectExists }) => objectExists(request.bucket, request.key)) }
+        return {
+          exists: yield* on("objectExists", request, ({ objectExists }) => objectExists(request.bucket, request.key))
+        }
       }),
       getObject: (request, write) =>
-        on(request, ({ getObject }) =>
+        on("getObject", request, ({ getObject }) =>
           getObject(request.bucket, request.key).pipe(
             Stream.runForEach((bytes) => Effect.forEach(pieces(bytes), (data) => write({ data }), { discard: true }))
           )
         ),
       listCommonPrefixes: Effect.fnUntraced(function* (request) {
         const { bucket, delimiter, prefix } = request
-        const prefixes = yield* on(request, ({ listCommonPrefixes }) => listCommonPrefixes(bucket, delimiter, prefix))
+        const prefixes = yield* on("listCommonPrefixes", request, ({ listCommonPrefixes }) =>
+          listCommonPrefixes(bucket, delimiter, prefix)
+        )
         return { prefixes: [...prefixes] }
       }),
       listObjects: Effect.fnUntraced(function* (request) {
-        return { keys: [...(yield* on(request, ({ listObjects }) => listObjects(request.bucket, request.prefix)))] }
+        return {
+          keys: [
+            ...(yield* on("listObjects", request, ({ listObjects }) => listObjects(request.bucket, request.prefix)))
+          ]
+        }
       }),
       deleteObject: Effect.fnUntraced(function* (request) {
-        yield* on(request, ({ deleteObject }) => deleteObject(request.bucket, request.key))
+        yield* on("deleteObject", request, ({ deleteObject }) => deleteObject(request.bucket, request.key))
         return {}
       }),
       createSignedURL: Effect.fnUntraced(function* (request) {
         const { bucket, key, ttl } = request
-        const url = yield* on(request, ({ createSignedURL }) => createSignedURL(bucket, key, Duration.nanos(ttl)))
+        const url = yield* on("createSignedURL", request, ({ createSignedURL }) =>
+          createSignedURL(bucket, key, Duration.nanos(ttl))
+        )
         return { url }
       })
     })

@@ -35,6 +35,10 @@ export const serve = (plugins: ReadonlyArray<Plugin<never>>): Effect.Effect<Runn
     return { ...running, client, call: callOn(client), log }
   })
 
+/** Who logged, line by line. */
+export const logSources = (log: ReadonlyArray<string>): ReadonlyArray<unknown> =>
+  log.map((line) => (JSON.parse(line) as Readonly<Record<string, unknown>>)["logSource"])
+
 interface Method<Request, Response> extends Rpc.MethodDefinition<Request, Response> {}
 
 /** A way to a socket that can be cut. */

@@ -34,6 +34,7 @@ const served = (change: Partial<ObjectStore.Operations<never>> = {}, did: Array<
       init: ({ bucket, root }) =>
         Effect.gen(function* () {
           if (root === "gone") return yield* new Refused({ message: "no such root" })
+          if (root === "loud") yield* Effect.logInfo("hear")
           yield* Effect.acquireRelease(
             Effect.sync(() => did.push(`open ${bucket} ${root}`)),
             () => Effect.sync(() => did.push(`close ${bucket} ${root}`))
@@ -536,6 +537,50 @@ describe("init", () => {
       yield* call(GRPCControllerDefinition.fullName, GRPCControllerDefinition.methods.shutdown, {})
       yield* end
       assert.deepStrictEqual(did, ["open b /one"])
+    })
+  )
+})
+
+describe("log lines", () => {
+  it.live("tell which plugin speaks, and what it was asked", () =>
+    Effect.gen(function* () {
+      const said =
+        <A>(answer: A) =>
+        () =>
+          Effect.as(Effect.logInfo("hear"), answer)
+      const { download, init, log, unary, upload } = yield* served({
+        // In the effect itself, and in the streams on both sides of it.
+        putObject: (_, __, body) => Stream.runForEach(body, said(undefined)),
+        getObject: () => Stream.fromEffect(said(numbered(1))()),
+        objectExists: said(true),
+        listCommonPrefixes: said([]),
+        listObjects: said([]),
+        deleteObject: said(undefined),
+        createSignedURL: said("http://a")
+      })
+      const { methods } = Definition
+      yield* init({ root: "loud", bucket: "b" })
+      const { answer, finish, write } = upload()
+      yield* write(part(numbered(0)))
+      yield* finish
+      assert.strictEqual(yield* answer, "ok")
+      yield* unary(methods.objectExists, { plugin, bucket: "b", key: "k" })
+      const downloading = download("k")
+      while ((yield* downloading.next) !== undefined);
+      yield* unary(methods.listCommonPrefixes, { plugin, bucket: "b", delimiter: "/", prefix: "" })
+      yield* unary(methods.listObjects, { plugin, bucket: "b", prefix: "" })
+      yield* unary(methods.deleteObject, { plugin, bucket: "b", key: "k" })
+      yield* unary(methods.createSignedURL, { plugin, bucket: "b", key: "k", ttl: 1n })
+      assert.deepStrictEqual(Host.logSources(log), [
+        `${plugin}:init`,
+        `${plugin}:putObject`,
+        `${plugin}:objectExists`,
+        `${plugin}:getObject`,
+        `${plugin}:listCommonPrefixes`,
+        `${plugin}:listObjects`,
+        `${plugin}:deleteObject`,
+        `${plugin}:createSignedURL`
+      ])
     })
   )
 })

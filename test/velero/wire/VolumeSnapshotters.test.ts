@@ -29,7 +29,7 @@ const served = (change: Partial<VolumeSnapshotter.Operations<never>> = {}) =>
     const snapshotter = VolumeSnapshotter.make({
       config: Schema.Struct({ region: Schema.String }),
       init: ({ region }) =>
-        Effect.succeed({
+        Effect.as(region === "loud" ? Effect.logInfo("hear") : Effect.void, {
           createVolumeFromSnapshot: recording("create", "volume-2"),
           getVolumeInfo: recording("info", { type: region, iops: undefined }),
           createSnapshot: recording("snapshot", "snapshot-1"),
@@ -46,7 +46,7 @@ const served = (change: Partial<VolumeSnapshotter.Operations<never>> = {}) =>
       request: NoInfer<Request>
     ) => running.call(Definition.fullName, method, request)
     const init = (config: Record<string, string> = { region: "here" }) => unary(methods.init, { plugin, config })
-    return { asked, init, unary }
+    return { asked, init, unary, log: running.log }
   })
 
 const volume = '{"kind":"PersistentVolume","spec":{"id":"volume-1","size":1.0},"z":9007199254740993}'
@@ -148,6 +148,43 @@ describe("init", () => {
       const { unary } = yield* served()
       const error = yield* Effect.flip(unary(methods.deleteSnapshot, { plugin, snapshotID: "s" }))
       assert.strictEqual(error.message, `${plugin} was called before it was initialized`)
+    })
+  )
+})
+
+describe("log lines", () => {
+  it.live("tell which plugin speaks, and what it was asked", () =>
+    Effect.gen(function* () {
+      const said =
+        <A>(answer: A) =>
+        () =>
+          Effect.as(Effect.logInfo("hear"), answer)
+      const { log, unary } = yield* served({
+        createVolumeFromSnapshot: said("volume-2"),
+        getVolumeInfo: said({ type: "gp3", iops: undefined }),
+        createSnapshot: said("snapshot-1"),
+        deleteSnapshot: said(undefined),
+        getVolumeID: said("volume-1"),
+        setVolumeID: (item) => said(item)()
+      })
+      const persistentVolume = Fixtures.bytesOf(volume)
+      const create = { snapshotID: "s", volumeType: "gp3", volumeAZ: "z1", iops: 0n }
+      yield* unary(methods.init, { plugin, config: { region: "loud" } })
+      yield* unary(methods.createVolumeFromSnapshot, { plugin, ...create })
+      yield* unary(methods.getVolumeInfo, { plugin, volumeID: "v", volumeAZ: "z1" })
+      yield* unary(methods.createSnapshot, { plugin, volumeID: "v", volumeAZ: "z1", tags: {} })
+      yield* unary(methods.deleteSnapshot, { plugin, snapshotID: "s" })
+      yield* unary(methods.getVolumeID, { plugin, persistentVolume })
+      yield* unary(methods.setVolumeID, { plugin, persistentVolume, volumeID: "v" })
+      assert.deepStrictEqual(Host.logSources(log), [
+        `${plugin}:init`,
+        `${plugin}:createVolumeFromSnapshot`,
+        `${plugin}:getVolumeInfo`,
+        `${plugin}:createSnapshot`,
+        `${plugin}:deleteSnapshot`,
+        `${plugin}:getVolumeID`,
+        `${plugin}:setVolumeID`
+      ])
     })
   )
 })
