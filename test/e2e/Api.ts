@@ -51,7 +51,7 @@ export interface Api {
     patch: object,
     subresource?: "status"
   ) => Effect.Effect<Saved<T>, RequestFailed>
-  /** All of a namespace. */
+  /** All of a namespace. It is no error if the cluster has no such kind. */
   readonly removeAll: <T>(resource: Resource<T>, namespace: string) => Effect.Effect<void, RequestFailed>
   /** It is no error if there is none. */
   readonly remove: <T>(resource: Resource<T>, namespace: string, name: string) => Effect.Effect<void, RequestFailed>
@@ -147,6 +147,14 @@ export const make = ({
 
   const get: Api["get"] = <T>(resource: Resource<T>, namespace: string, name: string) =>
     request("GET", pathOf(resource, namespace, name)) as Effect.Effect<Saved<T>, RequestFailed>
+  const removeAt = (path: string) =>
+    request("DELETE", `${path}?propagationPolicy=Background`).pipe(
+      Effect.asVoid,
+      Effect.catchIf(
+        ({ status }) => status === 404,
+        () => Effect.void
+      )
+    )
   return {
     request,
     get,
@@ -176,15 +184,7 @@ export const make = ({
         patch,
         "application/merge-patch+json"
       ) as Effect.Effect<Saved<T>, RequestFailed>,
-    removeAll: (resource, namespace) =>
-      Effect.asVoid(request("DELETE", `${pathOf(resource, namespace)}?propagationPolicy=Background`)),
-    remove: (resource, namespace, name) =>
-      request("DELETE", `${pathOf(resource, namespace, name)}?propagationPolicy=Background`).pipe(
-        Effect.asVoid,
-        Effect.catchIf(
-          ({ status }) => status === 404,
-          () => Effect.void
-        )
-      )
+    removeAll: (resource, namespace) => removeAt(pathOf(resource, namespace)),
+    remove: (resource, namespace, name) => removeAt(pathOf(resource, namespace, name))
   }
 }

@@ -28,7 +28,9 @@ export const storeName = "orders-store"
 
 /** A namespace with an ObjectStore and its Secret. */
 export const createNamespace = Effect.fn("createNamespace")(function* (namespace: string) {
-  const { api, s3 } = yield* Stand
+  const stand = yield* Stand
+  const { api } = stand
+  const s3 = yield* stand.s3
   yield* api.apply(Objects.namespaces, { metadata: { name: namespace } })
   yield* api.apply(Objects.secrets, {
     metadata: { name: storeName, namespace },

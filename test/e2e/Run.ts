@@ -5,9 +5,11 @@ import * as Exit from "effect/Exit"
 import * as Build from "./Build.ts"
 import * as Components from "./Components.ts"
 import * as Namespace from "./Namespace.ts"
+import type { Executables, Pack } from "./Packs.ts"
 import { Processes } from "./Processes.ts"
 import type { Result } from "./Report.ts"
 import type { Pair, Scenario } from "./Scenario.ts"
+import { packsOf } from "./Scenario.ts"
 import { Stand } from "./Stand.ts"
 import * as Stands from "./Stand.ts"
 import * as Terminal from "./Terminal.ts"
@@ -47,41 +49,53 @@ const runScenario = Effect.fnUntraced(function* (pair: string, { expected, name,
   return { pair, scenario: name, expected, seen, passed, millis } satisfies Result
 })
 
-const start = (pair: Pair, plugin: string) =>
+const startOperator = ({ operator }: Pair) =>
   Terminal.during(
-    `start ${describe(pair)}`,
-    Effect.gen(function* () {
-      const stand = yield* Stand
-      yield* stand.useOperator(pair.operator)
-      yield* stand.useVelero({ version: pair.velero, plugins: [plugin] })
-    })
+    `start CloudNativePG ${operator}`,
+    Stand.use(({ useOperator }) => useOperator(operator))
   )
 
-const runStep = Effect.fnUntraced(function* ({ pair, scenarios }: Step, plugin: string) {
+const startVelero = ({ velero }: Pair, packs: ReadonlyArray<Pack>) =>
+  Terminal.during(
+    `start Velero ${velero} with ${packs.join(", ")}`,
+    Stand.use(({ useVelero }) => useVelero({ version: velero, packs }))
+  )
+
+const runStep = Effect.fnUntraced(function* ({ pair, scenarios }: Step) {
   // What scenarios made stays until here: they have namespaces of their own. Another operator's CRDs must not meet it.
   yield* Namespace.removeAll()
-  yield* start(pair, plugin)
-  return yield* Effect.forEach(scenarios, (scenario) => runScenario(describe(pair), scenario))
-})
-
-/** Runs everything; a scenario that fails does not stop the others. */
-export const run = Effect.fn("Run.run")(function* (steps: ReadonlyArray<Step>, plugin: string) {
-  yield* Build.buildAll(componentsOf(steps.map(({ pair }) => pair)))
-  const results = yield* Effect.forEach(steps, (step) => runStep(step, plugin)).pipe(Effect.provide(Stands.layer))
+  if (scenarios.some((scenario) => packsOf(scenario).includes("cnpg"))) yield* startOperator(pair)
+  const results = yield* Effect.forEach(
+    // Scenarios that need the same Velero, one after the other.
+    Map.groupBy(scenarios, (scenario) => packsOf(scenario).join()).values(),
+    Effect.fnUntraced(function* ([first, ...others]) {
+      if (first === undefined) return []
+      yield* startVelero(pair, packsOf(first))
+      return yield* Effect.forEach([first, ...others], (scenario) => runScenario(describe(pair), scenario))
+    })
+  )
   return results.flat()
 })
 
-/** Starts a stand, prepares something on it, and leaves it to the user until they have enough of it. */
+/** Runs everything; a scenario that fails does not stop the others. */
+export const run = Effect.fn("Run.run")(function* (steps: ReadonlyArray<Step>, executables: Executables) {
+  yield* Build.buildAll(componentsOf(steps.map(({ pair }) => pair)))
+  const results = yield* Effect.forEach(steps, runStep).pipe(Effect.provide(Stands.layer(executables)))
+  return results.flat()
+})
+
+/** Starts a stand with the CNPG pack, prepares something on it, and leaves it to the user until they have enough of it. */
 export const keep = Effect.fn("Run.keep")(function* <E, R>(
   pair: Pair,
-  plugin: string,
+  executables: Executables,
   prepare: Effect.Effect<string, E, R>
 ) {
   yield* Build.buildAll(componentsOf([pair]))
-  return yield* start(pair, plugin).pipe(
+  return yield* startOperator(pair).pipe(
+    Effect.andThen(startVelero(pair, ["cnpg"])),
     Effect.andThen(prepare),
     Effect.flatMap(Terminal.line),
     Effect.andThen(Effect.never),
-    Effect.provide(Stands.layer)
+    Effect.provide(Stands.layer(executables))
   )
 })

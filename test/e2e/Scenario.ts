@@ -1,6 +1,8 @@
-/** A scenario: what is done on a stand, and the one sentence that says what the operator is expected to do. */
+/** A scenario: what is done on a stand, and the one sentence that says what is expected to happen. */
 import type * as Effect from "effect/Effect"
 import type { OperatorVersion, VeleroVersion } from "./Components.ts"
+import type { Pack } from "./Packs.ts"
+import type { Processes } from "./Processes.ts"
 import type { Stand, StandError } from "./Stand.ts"
 import type { Verify } from "./Verify.ts"
 
@@ -8,11 +10,15 @@ export interface Scenario {
   /** For `--only`. */
   readonly name: string
   readonly expected: string
+  /** The packs that Velero has; default: `cnpg` alone. The operator runs where that is among them. */
+  readonly packs?: ReadonlyArray<Pack>
   /** Whether it runs on every pair of versions of the full matrix. */
   readonly core?: boolean
   /** Yields what was seen, in a sentence. */
-  readonly run: Effect.Effect<string, StandError, Stand | Verify>
+  readonly run: Effect.Effect<string, StandError, Stand | Verify | Processes>
 }
+
+export const packsOf = ({ packs = ["cnpg"] }: Scenario): ReadonlyArray<Pack> => packs
 
 /** Versions that run together. */
 export interface Pair {

@@ -1,12 +1,13 @@
 /**
  * A cluster without containers: etcd, an API server with its controllers, the CloudNativePG operator with its webhooks, the Barman
- * Cloud plugin, an S3 server and Velero, as processes on free ports of 127.0.0.1, gone with their scope.
+ * Cloud plugin, an S3 server and Velero, as processes on free ports of 127.0.0.1, gone with their scope. With the filesystem pack
+ * there is its directory instead of the S3 server.
  *
  * **What is real**: every server that decides something. **What is not**: there is no kubelet and no scheduler, so pods stay
  * Pending and no PostgreSQL runs; `Cluster.ts` writes the statuses that pods would have caused.
  *
- * The API server, its controllers and S3 run as long as the stand. The operator and Velero can be replaced: another version,
- * another plugin, another user.
+ * The API server and its controllers run as long as the stand; S3 and the filesystem pack's server too, once they are needed. The
+ * operator and Velero can be replaced: another version, other plugins, another user.
  */
 import * as Fs from "node:fs"
 import * as Context from "effect/Context"
@@ -18,9 +19,12 @@ import type { Api, RequestFailed } from "./Api.ts"
 import type { BuildFailed, Built, GoMissing } from "./Build.ts"
 import * as Build from "./Build.ts"
 import * as Components from "./Components.ts"
+import type { Executables } from "./Packs.ts"
 import type { TimedOut } from "./Poll.ts"
 import type { ServerEnded } from "./Processes.ts"
 import { CommandFailed, Processes } from "./Processes.ts"
+import type { FileStore } from "./servers/FileStore.ts"
+import * as FileStores from "./servers/FileStore.ts"
 import type { User } from "./servers/Kubernetes.ts"
 import * as Kubernetes from "./servers/Kubernetes.ts"
 import type { ObjectStore } from "./servers/ObjectStore.ts"
@@ -47,13 +51,20 @@ export class Stand extends Context.Service<
     /** Path of Velero's command line. */
     readonly veleroPath: () => string
     readonly kubectlPath: string
-    readonly s3: ObjectStore
+    /** Started when it is first asked for. */
+    readonly s3: Effect.Effect<ObjectStore, StandError>
+    /** The filesystem pack's directory; started when it is first asked for. */
+    readonly files: Effect.Effect<FileStore, StandError>
     /** Everything that the operator has logged so far. */
     readonly operatorLog: Effect.Effect<string>
     /** Runs this version of the operator, and the Barman Cloud plugin, from now on; their CRDs and webhooks are put in place. */
     readonly useOperator: (version: Components.OperatorVersion) => Effect.Effect<void, StandError>
     /** Runs this Velero from now on. */
     readonly useVelero: (options: VeleroOptions) => Effect.Effect<void, StandError>
+    /** Runs this Velero beside the one in use, in a namespace of its own, until the scope closes. */
+    readonly startVelero: (
+      options: VeleroOptions & { readonly namespace: string }
+    ) => Effect.Effect<void, StandError, Scope.Scope>
   }
 >()("velero-plugin-cnpg/e2e/Stand") {}
 
@@ -71,7 +82,7 @@ const makeSlot = Effect.gen(function* () {
     })
 })
 
-const make = Effect.gen(function* () {
+const make = Effect.fnUntraced(function* (executables: Executables) {
   const processes = yield* Processes
   const [etcd, kubernetes, snapshotCrds, barmanCloud, versitygw, pluginForAws] = yield* Effect.all([
     Build.build(Components.etcd),
@@ -81,9 +92,11 @@ const make = Effect.gen(function* () {
     Build.build(Components.versitygw),
     Build.build(Components.pluginForAws)
   ])
-  const [cluster, s3] = yield* Effect.all([Kubernetes.start(etcd, kubernetes), ObjectStores.start(versitygw)], {
-    concurrency: "unbounded"
-  })
+  const scope = yield* Effect.scope
+  const provided = Effect.provideService(Processes, processes)
+  const s3 = yield* Effect.cached(ObjectStores.start(versitygw).pipe(Scope.provide(scope), provided))
+  const files = yield* Effect.cached(FileStores.start(executables.filesystem).pipe(Scope.provide(scope), provided))
+  const cluster = yield* Kubernetes.start(etcd, kubernetes)
   yield* applyCrds(cluster.api, ...(Components.snapshotCrds.files ?? []).map(snapshotCrds.file))
   const operatorSlot = yield* makeSlot
   const veleroSlot = yield* makeSlot
@@ -104,13 +117,22 @@ const make = Effect.gen(function* () {
           )
       })
     )
-  const provided = Effect.provideService(Processes, processes)
+  const startVelero = Effect.fnUntraced(function* (options: VeleroOptions) {
+    const built = yield* Build.build(Components.velero(options.version))
+    const storage = options.packs.includes("filesystem")
+      ? (yield* files).storage
+      : yield* ObjectStores.storageOf(yield* s3, pluginForAws)
+    const plugins = options.packs.map((pack) => executables[pack])
+    yield* VeleroServer.start(cluster, built, plugins, storage, options)
+    return built
+  }, provided)
   return Stand.of({
     api: cluster.api,
     kubeconfig: cluster.kubeconfig,
     kubectlPath: kubernetes.bin("kubectl"),
     veleroPath,
     s3,
+    files,
     operatorLog: Effect.sync(() => (operatorLog === undefined ? "" : Fs.readFileSync(operatorLog, "utf8"))),
     kubectl: (...args) => runCommand(kubernetes.bin("kubectl"), args),
     velero: (...args) => Effect.suspend(() => runCommand(veleroPath(), args)),
@@ -120,12 +142,12 @@ const make = Effect.gen(function* () {
         operatorLog = (yield* operatorSlot(Operator.start(cluster, operator, barmanCloud))).log
       }).pipe(provided),
     useVelero: (options) =>
-      Effect.gen(function* () {
-        const built = yield* Build.build(Components.velero(options.version))
-        yield* veleroSlot(VeleroServer.start(cluster, built, pluginForAws, s3, options))
+      Effect.map(veleroSlot(startVelero(options)), (built) => {
         velero = built
-      }).pipe(provided)
+      }),
+    startVelero: (options) => Effect.asVoid(startVelero(options))
   })
 })
 
-export const layer: Layer.Layer<Stand, StandError, Processes> = Layer.effect(Stand, make)
+export const layer = (executables: Executables): Layer.Layer<Stand, StandError, Processes> =>
+  Layer.effect(Stand, make(executables))

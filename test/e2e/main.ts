@@ -14,11 +14,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import packageJson from "../../package.json" with { type: "json" }
 import { operatorVersions, veleroVersions } from "./Components.ts"
+import { executables } from "./Packs.ts"
 import * as Processes from "./Processes.ts"
 import * as Report from "./Report.ts"
 import * as Run from "./Run.ts"
 import type { Pair, Scenario } from "./Scenario.ts"
-import { newest, older } from "./Scenario.ts"
+import { newest, older, packsOf } from "./Scenario.ts"
 import { scenarios } from "./scenarios/All.ts"
 import * as Shop from "./scenarios/Shop.ts"
 import { Stand } from "./Stand.ts"
@@ -77,7 +78,12 @@ const command = Command.make(
     plugin: Flag.String("plugin").pipe(
       Flag.withDefault("dist/velero-plugin-cnpg"),
       Flag.withMetavar("FILE"),
-      Flag.withDescription("Executable of the plugin under test")
+      Flag.withDescription("Executable of the CNPG pack")
+    ),
+    packs: Flag.String("packs").pipe(
+      Flag.withDefault("dist"),
+      Flag.withMetavar("DIR"),
+      Flag.withDescription("Folder with the executables of the other packs")
     ),
     only: Flag.String("only").pipe(
       Flag.optional,
@@ -97,16 +103,17 @@ const command = Command.make(
       Flag.withDescription("Version of CloudNativePG's operator")
     )
   },
-  Effect.fnUntraced(function* ({ keep, matrix, only, operator, plugin, velero }) {
-    const file = Path.resolve(plugin)
-    if (!Fs.existsSync(file)) {
-      return yield* new NotUnderstood({
-        message: `${file} does not exist; npm run build makes dist/velero-plugin-cnpg`
-      })
+  Effect.fnUntraced(function* ({ keep, matrix, only, operator, packs, plugin, velero }) {
+    const chosen = yield* choose(Option.getOrUndefined(only))
+    const files = executables(plugin, packs)
+    for (const pack of keep ? (["cnpg"] as const) : new Set(chosen.flatMap(packsOf))) {
+      if (!Fs.existsSync(files[pack])) {
+        return yield* new NotUnderstood({ message: `${files[pack]} does not exist; npm run build makes it in dist` })
+      }
     }
     const pair = { velero, operator }
-    if (keep) return yield* Run.keep(pair, file, example)
-    const results = yield* Run.run(planOf(yield* choose(Option.getOrUndefined(only)), pair, matrix), file)
+    if (keep) return yield* Run.keep(pair, files, example)
+    const results = yield* Run.run(planOf(chosen, pair, matrix), files)
     yield* Terminal.line(`\n${Report.table(results, process.stdout.columns ?? 160)}\n`)
     if (results.some(({ passed }) => !passed)) {
       yield* Terminal.line(`Logs of the servers: ${yield* Processes.Processes.use(({ keepLogs }) => keepLogs)}\n`)

@@ -1,10 +1,12 @@
 /** Every scenario, in the order of the table. */
 import type { Scenario } from "../Scenario.ts"
 import { backupChoice } from "./BackupChoice.ts"
+import { filesystemStore } from "./FilesystemStore.ts"
 import { fourClusters } from "./FourClusters.ts"
 import { inPlace } from "./InPlace.ts"
 import { mappedBesideTheLiving } from "./MappedBesideTheLiving.ts"
 import { mappedOldGone } from "./MappedOldGone.ts"
+import { pluginList } from "./PluginList.ts"
 import { onTopOfAnotherLife, onTopOfLiving, onTopOfRestored } from "./RestoreOnTop.ts"
 import { pooler } from "./Pooler.ts"
 import { restoreWithStatus } from "./RestoreWithStatus.ts"
@@ -21,5 +23,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   secondGeneration,
   backupChoice,
   restoreWithStatus,
-  pooler
+  pooler,
+  filesystemStore,
+  pluginList
 ]

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type { Built } from "../Build.ts"
 import { Processes } from "../Processes.ts"
 import { freePorts, listens, ready } from "./Servers.ts"
+import type { Storage } from "./Storage.ts"
 
 /** Where it is, and what it lets in. */
 export interface ObjectStore {
@@ -15,9 +16,9 @@ export interface ObjectStore {
 }
 
 /** Velero's bucket. */
-export const bucket = "velero"
+const bucket = "velero"
 
-export const region = "us-east-1"
+const region = "us-east-1"
 
 /** Starts it with Velero's bucket; it runs until the scope closes. */
 export const start = Effect.fnUntraced(function* (versitygw: Built) {
@@ -34,4 +35,20 @@ export const start = Effect.fnUntraced(function* (versitygw: Built) {
   )
   yield* ready(server, listens(port))
   return { url: `http://127.0.0.1:${port}`, accessKey, secretKey } satisfies ObjectStore
+})
+
+/** The server as the place of backups, by Velero's plugin for S3. */
+export const storageOf = Effect.fnUntraced(function* ({ accessKey, secretKey, url }: ObjectStore, pluginForAws: Built) {
+  const { directory } = yield* Processes
+  const credentials = Path.join(directory, "s3-credentials")
+  Fs.writeFileSync(credentials, `[default]\naws_access_key_id=${accessKey}\naws_secret_access_key=${secretKey}\n`, {
+    mode: 0o600
+  })
+  return {
+    provider: "aws",
+    bucket,
+    config: { region, s3ForcePathStyle: "true", s3Url: url, checksumAlgorithm: "" },
+    plugin: pluginForAws.bin("velero-plugin-for-aws"),
+    env: { AWS_SHARED_CREDENTIALS_FILE: credentials }
+  } satisfies Storage
 })

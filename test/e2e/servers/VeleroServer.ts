@@ -1,20 +1,24 @@
-/** Velero's server, with the plugin under test and the object store's. */
+/** Velero's server, with the plugins under test and a place for backups. */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
 import type { Built } from "../Build.ts"
 import type { VeleroVersion } from "../Components.ts"
 import * as Objects from "../Objects.ts"
+import type { Pack } from "../Packs.ts"
 import { Processes } from "../Processes.ts"
 import type { Cluster, User } from "./Kubernetes.ts"
-import type { ObjectStore } from "./ObjectStore.ts"
-import { bucket, region } from "./ObjectStore.ts"
 import { applyCrds, freePorts, ready } from "./Servers.ts"
+import type { Storage } from "./Storage.ts"
 
 export interface VeleroOptions {
   readonly version: VeleroVersion
-  /** Executables of the plugin directory, beside the object store's. */
-  readonly plugins: ReadonlyArray<string>
+  /** What is in the plugin directory. With the filesystem pack among them, that is where backups are kept; else in S3. */
+  readonly packs: ReadonlyArray<Pack>
+  /** An installation of its own beside the one in `velero`, which is the default. */
+  readonly namespace?: string
+  /** It has run before, and goes on with the location that it knows. */
+  readonly isRestart?: boolean
   /** Whom the plugins talk to the cluster as; default: `admin`, as Velero itself. */
   readonly pluginUser?: User
   /** More arguments for `velero server`. */
@@ -24,37 +28,33 @@ export interface VeleroOptions {
 /** Velero's namespace. */
 export const veleroNamespace = "velero"
 
+/** What Velero does once in a while, so often that one can wait for it. */
+const frequencies = ["--garbage-collection-frequency=3s", "--item-operation-sync-frequency=2s"]
+
 /** Puts CRDs and the storage location in place and starts it; it runs until the scope closes. */
 export const start = Effect.fnUntraced(function* (
   cluster: Cluster,
   velero: Built,
-  pluginForAws: Built,
-  s3: ObjectStore,
-  { args = [], pluginUser = "admin", plugins }: VeleroOptions
+  plugins: ReadonlyArray<string>,
+  storage: Storage,
+  { args = [], isRestart = false, namespace = veleroNamespace, pluginUser = "admin" }: VeleroOptions
 ) {
   const { api, kubeconfig } = cluster
   const { directory, start: startServer } = yield* Processes
   const [metricsPort, profilerPort] = (yield* freePorts(2)) as [number, number]
-  const home = Fs.mkdtempSync(Path.join(directory, `velero-${velero.component.version}-`))
+  const name = `${namespace}-${velero.component.version}`
+  const home = Fs.mkdtempSync(Path.join(directory, `${name}-`))
   const pluginDirectory = Path.join(home, "plugins")
   Fs.mkdirSync(pluginDirectory)
-  for (const plugin of [...plugins, pluginForAws.bin("velero-plugin-for-aws")]) {
+  for (const plugin of storage.plugin === undefined ? plugins : [...plugins, storage.plugin]) {
     Fs.copyFileSync(plugin, Path.join(pluginDirectory, Path.basename(plugin)), Fs.constants.COPYFILE_FICLONE)
   }
-  const credentials = Path.join(home, "credentials")
-  Fs.writeFileSync(
-    credentials,
-    `[default]\naws_access_key_id=${s3.accessKey}\naws_secret_access_key=${s3.secretKey}\n`,
-    {
-      mode: 0o600
-    }
-  )
 
   yield* applyCrds(api, velero.file("config/crd/v1/bases"), velero.file("config/crd/v2alpha1/bases"))
-  yield* api.apply(Objects.namespaces, { metadata: { name: veleroNamespace } })
+  yield* api.apply(Objects.namespaces, { metadata: { name: namespace } })
   // Every restore looks at Velero's own Deployment.
   yield* api.apply(Objects.deployments, {
-    metadata: { name: "velero", namespace: veleroNamespace },
+    metadata: { name: "velero", namespace },
     spec: {
       replicas: 0,
       selector: { matchLabels: { deploy: "velero" } },
@@ -65,43 +65,44 @@ export const start = Effect.fnUntraced(function* (
     }
   })
   // Made anew, so that what it says of itself is said by this server.
-  yield* api.remove(Objects.backupStorageLocations, veleroNamespace, "default")
+  if (!isRestart) yield* api.remove(Objects.backupStorageLocations, namespace, "default")
   yield* api.apply(Objects.backupStorageLocations, {
-    metadata: { name: "default", namespace: veleroNamespace },
+    metadata: { name: "default", namespace },
     spec: {
-      provider: "aws",
+      provider: storage.provider,
       default: true,
-      objectStorage: { bucket },
-      config: { region, s3ForcePathStyle: "true", s3Url: s3.url, checksumAlgorithm: "" }
+      objectStorage: { bucket: storage.bucket },
+      config: storage.config
     }
   })
   const server = yield* startServer(
-    `velero-${velero.component.version}`,
+    name,
     velero.bin("velero"),
     [
       "server",
       // Its own user; the plugins' is in the environment, which they inherit.
       `--kubeconfig=${kubeconfig("admin")}`,
-      `--namespace=${veleroNamespace}`,
+      `--namespace=${namespace}`,
       `--plugin-dir=${pluginDirectory}`,
       `--metrics-address=127.0.0.1:${metricsPort}`,
       `--profiler-address=127.0.0.1:${profilerPort}`,
+      ...frequencies,
       ...args
     ],
     {
       env: {
         KUBECONFIG: kubeconfig(pluginUser),
-        VELERO_NAMESPACE: veleroNamespace,
+        VELERO_NAMESPACE: namespace,
         VELERO_SCRATCH_DIR: home,
         LD_LIBRARY_PATH: pluginDirectory,
-        AWS_SHARED_CREDENTIALS_FILE: credentials
+        ...storage.env
       }
     }
   )
   yield* ready(
     server,
     Effect.map(
-      api.get(Objects.backupStorageLocations, veleroNamespace, "default"),
+      api.get(Objects.backupStorageLocations, namespace, "default"),
       ({ status }) => status?.phase === "Available"
     )
   )

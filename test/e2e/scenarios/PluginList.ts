@@ -1,0 +1,70 @@
+/** Every pack in one Velero, which is asked for its plugins. */
+import * as Effect from "effect/Effect"
+import { packs } from "../Packs.ts"
+import type { Scenario } from "../Scenario.ts"
+import { Stand } from "../Stand.ts"
+import * as Verify from "../Verify.ts"
+
+/** Kind by name; Velero lists by kind, then by name. */
+const expected = [
+  "example.com/configurable-action BackupItemAction",
+  "example.com/custom-backup-action BackupItemAction",
+  "example.com/async-backup-action BackupItemActionV2",
+  "replicated.com/cnpg-backup-plugin BackupItemActionV2",
+  "velero-cnpg/owned-resource-backup-plugin BackupItemActionV2",
+  "example.com/custom-delete-action DeleteItemAction",
+  "example.com/custom-item-block-action ItemBlockAction",
+  "example.com/custom-object-store ObjectStore",
+  "velero-filesystem/object-store ObjectStore",
+  "example.com/custom-restore-action RestoreItemAction",
+  "kyma-project.io/by-label-restore-plugin RestoreItemAction",
+  "kyma-project.io/instances-restore-plugin RestoreItemAction",
+  "kyma-project.io/knative-kyma-integration-restore-plugin RestoreItemAction",
+  "kyma-project.io/nats-channels-restore-plugin RestoreItemAction",
+  "kyma-project.io/secrets-restore-plugin RestoreItemAction",
+  "replicated.com/cnpg-restore-plugin RestoreItemActionV2",
+  "replicated.com/deployment-restore-plugin RestoreItemActionV2",
+  "velero-cnpg/backup-restore-plugin RestoreItemActionV2",
+  "velero-cnpg/owned-resource-restore-plugin RestoreItemActionV2",
+  "velero-cnpg/pooler-resource-restore-plugin RestoreItemActionV2",
+  "velero-cnpg/secret-restore-plugin RestoreItemActionV2",
+  "example.com/custom-volume-snapshotter VolumeSnapshotter",
+  "velero-filesystem/volume-snapshotter VolumeSnapshotter"
+]
+
+/** Velero has kinds of the first version in its list of the second one too, each time as what they are. */
+const isListedTwice = (line: string): boolean => / (Backup|Restore)ItemAction$/.test(line)
+
+/** The lines that are left of some when each of others has taken one away. */
+const without = (some: ReadonlyArray<string>, others: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const left = [...others]
+  return some.filter((line) => {
+    const index = left.indexOf(line)
+    if (index === -1) return true
+    left.splice(index, 1)
+    return false
+  })
+}
+
+/** Lines of a table, without its heading; Velero's own plugins are left out. */
+const listed = (table: string): ReadonlyArray<string> =>
+  table
+    .trimEnd()
+    .split("\n")
+    .slice(1)
+    .map((line) => line.trim().split(/\s+/).join(" "))
+    .filter((line) => !line.startsWith("velero.io/"))
+
+export const pluginList: Scenario = {
+  name: "plugin-list",
+  expected: `velero plugin get lists the ${expected.length} plugins of four executables by their kinds`,
+  packs,
+  run: Effect.gen(function* () {
+    const { velero } = yield* Stand
+    const seen = listed(yield* velero("plugin", "get"))
+    const named = expected.flatMap((line) => (isListedTwice(line) ? [line, line] : [line]))
+    yield* Verify.equal("what is not listed", without(named, seen), [])
+    yield* Verify.equal("what is listed besides", without(seen, named), [])
+    return `${new Set(seen).size} plugins`
+  })
+}
