@@ -194,6 +194,10 @@ export const validatingWebhooks = clusterWide(
   "validatingwebhookconfigurations"
 )
 
+const rbac = "rbac.authorization.k8s.io"
+export const clusterRoles = clusterWide(rbac, "v1", "ClusterRole", "clusterroles")
+export const clusterRoleBindings = clusterWide(rbac, "v1", "ClusterRoleBinding", "clusterrolebindings")
+
 export const secrets = core<{ readonly type?: string; readonly data?: Strings; readonly stringData?: Strings }>(
   "Secret",
   "secrets"
@@ -256,14 +260,14 @@ export const events = core<{
   readonly involvedObject: { readonly kind?: string; readonly name?: string; readonly uid?: string }
 }>("Event", "events")
 export const roles: Resource<Anything> = {
-  group: "rbac.authorization.k8s.io",
+  group: rbac,
   version: "v1",
   plural: "roles",
   kind: "Role",
   namespaced: true
 }
 export const roleBindings: Resource<{ readonly subjects?: ReadonlyArray<{ readonly namespace?: string }> }> = {
-  group: "rbac.authorization.k8s.io",
+  group: rbac,
   version: "v1",
   plural: "rolebindings",
   kind: "RoleBinding",

@@ -8,6 +8,7 @@ import * as Namespace from "./Namespace.ts"
 import type { Executables, Pack } from "./Packs.ts"
 import { Processes } from "./Processes.ts"
 import type { Result } from "./Report.ts"
+import * as LeastRights from "./Rights.ts"
 import type { Pair, Scenario } from "./Scenario.ts"
 import { packsOf } from "./Scenario.ts"
 import { Stand } from "./Stand.ts"
@@ -55,13 +56,21 @@ const startOperator = ({ operator }: Pair) =>
     Stand.use(({ useOperator }) => useOperator(operator))
   )
 
-const startVelero = ({ velero }: Pair, packs: ReadonlyArray<Pack>) =>
+/** What the CNPG pack may do in the cluster: what `deploy/rbac.yaml` grants, or everything, as the other packs. */
+export type Rights = "least" | "all"
+
+const startVelero = ({ velero }: Pair, packs: ReadonlyArray<Pack>, rights: Rights) =>
   Terminal.during(
     `start Velero ${velero} with ${packs.join(", ")}`,
-    Stand.use(({ useVelero }) => useVelero({ version: velero, packs }))
+    Effect.gen(function* () {
+      const { useVelero } = yield* Stand
+      const pluginUser = rights === "least" && packs.every((pack) => pack === "cnpg") ? "restricted" : "admin"
+      yield* useVelero({ version: velero, packs, pluginUser })
+      yield* LeastRights.grant()
+    })
   )
 
-const runStep = Effect.fnUntraced(function* ({ pair, scenarios }: Step) {
+const runStep = Effect.fnUntraced(function* ({ pair, scenarios }: Step, rights: Rights) {
   // What scenarios made stays until here: they have namespaces of their own. Another operator's CRDs must not meet it.
   yield* Namespace.removeAll()
   if (scenarios.some((scenario) => packsOf(scenario).includes("cnpg"))) yield* startOperator(pair)
@@ -70,7 +79,7 @@ const runStep = Effect.fnUntraced(function* ({ pair, scenarios }: Step) {
     Map.groupBy(scenarios, (scenario) => packsOf(scenario).join()).values(),
     Effect.fnUntraced(function* ([first, ...others]) {
       if (first === undefined) return []
-      yield* startVelero(pair, packsOf(first))
+      yield* startVelero(pair, packsOf(first), rights)
       return yield* Effect.forEach([first, ...others], (scenario) => runScenario(describe(pair), scenario))
     })
   )
@@ -78,9 +87,15 @@ const runStep = Effect.fnUntraced(function* ({ pair, scenarios }: Step) {
 })
 
 /** Runs everything; a scenario that fails does not stop the others. */
-export const run = Effect.fn("Run.run")(function* (steps: ReadonlyArray<Step>, executables: Executables) {
+export const run = Effect.fn("Run.run")(function* (
+  steps: ReadonlyArray<Step>,
+  executables: Executables,
+  rights: Rights
+) {
   yield* Build.buildAll(componentsOf(steps.map(({ pair }) => pair)))
-  const results = yield* Effect.forEach(steps, runStep).pipe(Effect.provide(Stands.layer(executables)))
+  const results = yield* Effect.forEach(steps, (step) => runStep(step, rights)).pipe(
+    Effect.provide(Stands.layer(executables))
+  )
   return results.flat()
 })
 
@@ -88,11 +103,12 @@ export const run = Effect.fn("Run.run")(function* (steps: ReadonlyArray<Step>, e
 export const keep = Effect.fn("Run.keep")(function* <E, R>(
   pair: Pair,
   executables: Executables,
+  rights: Rights,
   prepare: Effect.Effect<string, E, R>
 ) {
   yield* Build.buildAll(componentsOf([pair]))
   return yield* startOperator(pair).pipe(
-    Effect.andThen(startVelero(pair, ["cnpg"])),
+    Effect.andThen(startVelero(pair, ["cnpg"], rights)),
     Effect.andThen(prepare),
     Effect.flatMap(Terminal.line),
     Effect.andThen(Effect.never),

@@ -26,6 +26,7 @@ import { CommandFailed, Processes } from "./Processes.ts"
 import type { FileStore } from "./servers/FileStore.ts"
 import * as FileStores from "./servers/FileStore.ts"
 import type { User } from "./servers/Kubernetes.ts"
+import type { Link } from "./servers/Link.ts"
 import * as Kubernetes from "./servers/Kubernetes.ts"
 import type { ObjectStore } from "./servers/ObjectStore.ts"
 import * as ObjectStores from "./servers/ObjectStore.ts"
@@ -51,6 +52,8 @@ export class Stand extends Context.Service<
     /** Path of Velero's command line. */
     readonly veleroPath: () => string
     readonly kubectlPath: string
+    /** The plugins' way to the API server. */
+    readonly link: Link
     /** Started when it is first asked for. */
     readonly s3: Effect.Effect<ObjectStore, StandError>
     /** The filesystem pack's directory; started when it is first asked for. */
@@ -129,6 +132,7 @@ const make = Effect.fnUntraced(function* (executables: Executables) {
   return Stand.of({
     api: cluster.api,
     kubeconfig: cluster.kubeconfig,
+    link: cluster.link,
     kubectlPath: kubernetes.bin("kubectl"),
     veleroPath,
     s3,

@@ -90,6 +90,10 @@ const command = Command.make(
       Flag.withMetavar("NAME,..."),
       Flag.withDescription(`Scenarios to run: ${scenarios.map(({ name }) => name).join(", ")}`)
     ),
+    rights: Flag.Literals("rights", ["least", "all"]).pipe(
+      Flag.withDefault("least"),
+      Flag.withDescription("Of the CNPG pack in the cluster: least is what deploy/rbac.yaml grants")
+    ),
     matrix: Flag.Literals("matrix", ["core", "full"]).pipe(
       Flag.withDefault("core"),
       Flag.withDescription("full: besides, the most important scenarios on older versions")
@@ -103,7 +107,7 @@ const command = Command.make(
       Flag.withDescription("Version of CloudNativePG's operator")
     )
   },
-  Effect.fnUntraced(function* ({ keep, matrix, only, operator, packs, plugin, velero }) {
+  Effect.fnUntraced(function* ({ keep, matrix, only, operator, packs, plugin, rights, velero }) {
     const chosen = yield* choose(Option.getOrUndefined(only))
     const files = executables(plugin, packs)
     for (const pack of keep ? (["cnpg"] as const) : new Set(chosen.flatMap(packsOf))) {
@@ -112,8 +116,8 @@ const command = Command.make(
       }
     }
     const pair = { velero, operator }
-    if (keep) return yield* Run.keep(pair, files, example)
-    const results = yield* Run.run(planOf(chosen, pair, matrix), files)
+    if (keep) return yield* Run.keep(pair, files, rights, example)
+    const results = yield* Run.run(planOf(chosen, pair, matrix), files, rights)
     yield* Terminal.line(`\n${Report.table(results, process.stdout.columns ?? 160)}\n`)
     if (results.some(({ passed }) => !passed)) {
       yield* Terminal.line(`Logs of the servers: ${yield* Processes.Processes.use(({ keepLogs }) => keepLogs)}\n`)

@@ -2,11 +2,13 @@
 import type { Scenario } from "../Scenario.ts"
 import { backupChoice } from "./BackupChoice.ts"
 import { filesystemStore } from "./FilesystemStore.ts"
+import { apiStops, pluginKilled } from "./Faults.ts"
 import { fourClusters } from "./FourClusters.ts"
 import { inPlace } from "./InPlace.ts"
 import { mappedBesideTheLiving } from "./MappedBesideTheLiving.ts"
 import { mappedOldGone } from "./MappedOldGone.ts"
 import { pluginList } from "./PluginList.ts"
+import { withoutRights } from "./Permissions.ts"
 import { onTopOfAnotherLife, onTopOfLiving, onTopOfRestored } from "./RestoreOnTop.ts"
 import { pooler } from "./Pooler.ts"
 import { restoreWithStatus } from "./RestoreWithStatus.ts"
@@ -23,6 +25,9 @@ export const scenarios: ReadonlyArray<Scenario> = [
   secondGeneration,
   backupChoice,
   restoreWithStatus,
+  withoutRights,
+  apiStops,
+  pluginKilled,
   pooler,
   filesystemStore,
   pluginList

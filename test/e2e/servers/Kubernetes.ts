@@ -8,13 +8,15 @@ import type { Api } from "../Api.ts"
 import * as Apis from "../Api.ts"
 import type { Built } from "../Build.ts"
 import { Processes } from "../Processes.ts"
+import type { Link } from "./Link.ts"
+import * as Links from "./Link.ts"
 import { freePorts, ready } from "./Servers.ts"
 
-/** The users that the API server knows. */
+/** The users that the API server knows, and their groups. */
 export const users = {
   /** May do everything. */
   admin: ["system:masters"],
-  /** May do what a scenario grants; nothing to begin with. */
+  /** May do what `deploy/rbac.yaml` grants; comes over the link. */
   restricted: []
 } as const
 export type User = keyof typeof users
@@ -28,6 +30,8 @@ export interface Cluster {
   readonly certificates: string
   /** Path of a kubeconfig for a user. */
   readonly kubeconfig: (user: User) => string
+  /** The way of the plugins to it: that of a kubeconfig's, but one that can be cut. */
+  readonly link: Link
 }
 
 /** A certificate for 127.0.0.1 that is its own authority, for every TLS server of the stand, and a key pair for service accounts. */
@@ -88,9 +92,11 @@ export const start = Effect.fnUntraced(function* (etcd: Built, kubernetes: Built
     { mode: 0o600 }
   )
   const url = `https://127.0.0.1:${apiPort}`
+  const link = yield* Links.open(apiPort)
+  const urls: Record<User, string> = { admin: url, restricted: `https://127.0.0.1:${link.port}` }
   const kubeconfig = (user: User) => Path.join(directory, `kubeconfig-${user}`)
   for (const user of Object.keys(users) as ReadonlyArray<User>) {
-    Fs.writeFileSync(kubeconfig(user), kubeconfigText(url, certificates.cert, tokens[user]), { mode: 0o600 })
+    Fs.writeFileSync(kubeconfig(user), kubeconfigText(urls[user], certificates.cert, tokens[user]), { mode: 0o600 })
   }
   const etcdUrl = `http://127.0.0.1:${clientPort}`
   yield* startServer("etcd", etcd.bin("etcd"), [
@@ -125,5 +131,5 @@ export const start = Effect.fnUntraced(function* (etcd: Built, kubernetes: Built
     "--bind-address=127.0.0.1",
     `--secure-port=${controllersPort}`
   ])
-  return { api, ca: certificates.cert, certificates: directory, kubeconfig } satisfies Cluster
+  return { api, ca: certificates.cert, certificates: directory, kubeconfig, link } satisfies Cluster
 })

@@ -93,6 +93,8 @@ export const start = Effect.fnUntraced(function* (
       env: {
         KUBECONFIG: kubeconfig(pluginUser),
         VELERO_NAMESPACE: namespace,
+        // Enough for any answer here, and short enough to wait for one that does not come.
+        KUBERNETES_CALL_TIMEOUT: "10 seconds",
         VELERO_SCRATCH_DIR: home,
         LD_LIBRARY_PATH: pluginDirectory,
         ...storage.env
