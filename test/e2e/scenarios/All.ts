@@ -9,6 +9,7 @@ import { mappedBesideTheLiving } from "./MappedBesideTheLiving.ts"
 import { mappedOldGone } from "./MappedOldGone.ts"
 import { pluginList } from "./PluginList.ts"
 import { withoutRights } from "./Permissions.ts"
+import { readable } from "./Readable.ts"
 import { onTopOfAnotherLife, onTopOfLiving, onTopOfRestored } from "./RestoreOnTop.ts"
 import { pooler } from "./Pooler.ts"
 import { restoreWithStatus } from "./RestoreWithStatus.ts"
@@ -25,6 +26,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   secondGeneration,
   backupChoice,
   restoreWithStatus,
+  readable,
   withoutRights,
   apiStops,
   pluginKilled,
