@@ -1,6 +1,6 @@
 /**
- * Executables of components, built once with Go and then reused: in a cache outside of the checkout, one folder for each component,
- * version and recipe.
+ * Executables of components, built once with Go or unpacked once, and then reused: in a cache outside of the checkout, one folder
+ * for each component, version and recipe.
  *
  * A folder is filled under another name and renamed when it is complete, so an interrupted build leaves nothing that could be taken
  * for a whole one; the next build starts from what Go's own cache kept.
@@ -11,8 +11,9 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import type { Component } from "./Components.ts"
+import type { Component, GoModule } from "./Components.ts"
 import { describe } from "./Components.ts"
+import * as Packages from "./Packages.ts"
 import { Processes } from "./Processes.ts"
 import * as Terminal from "./Terminal.ts"
 
@@ -48,9 +49,10 @@ const cacheRoot = (): string =>
   Path.join(process.env["XDG_CACHE_HOME"] || Path.join(Os.homedir(), ".cache"), "velero-plugin-cnpg", "e2e")
 
 const folderOf = (component: Component): string => {
-  const recipe = JSON.stringify([builder, process.platform, process.arch, component])
+  const release = "module" in component ? [] : [Packages.release()]
+  const recipe = JSON.stringify([builder, process.platform, process.arch, component, ...release])
   const hash = Crypto.createHash("sha256").update(recipe).digest("hex").slice(0, 12)
-  return Path.join(cacheRoot(), `${component.name}-${component.version}-${hash}`)
+  return Path.join(cacheRoot(), `${component.name}-${component.version.replaceAll(" ", "-")}-${hash}`)
 }
 
 const builtAt = (component: Component, directory: string): Built => ({
@@ -64,7 +66,7 @@ const builtAt = (component: Component, directory: string): Built => ({
 const folderReplacement = /^(replace |\t)(\S+) => \.\S*$/gm
 
 /** The module's `go.mod`, made to build outside of its repository. */
-const rewritten = (goMod: string, { replacements = {}, staging }: Component): string =>
+const rewritten = (goMod: string, { replacements = {}, staging }: GoModule): string =>
   [
     goMod.replace(folderReplacement, (_, indent: string, module: string) =>
       staging === undefined ? "" : `${indent}${module} => ${module} ${staging}`
@@ -72,7 +74,7 @@ const rewritten = (goMod: string, { replacements = {}, staging }: Component): st
     ...Object.entries(replacements).map(([module, version]) => `replace ${module} => ${module} ${version}`)
   ].join("\n")
 
-const linkerFlags = ({ variables = {} }: Component): string =>
+const linkerFlags = ({ variables = {} }: GoModule): string =>
   ["-s", "-w", ...Object.entries(variables).map(([name, value]) => `-X ${name}=${value}`)].join(" ")
 
 /** `go` with the user's own settings; a workspace of Kubernetes' must not reach in. */
@@ -81,7 +83,7 @@ const go = (args: ReadonlyArray<string>) =>
     run("go", args, { inheritEnv: true, nice: true, env: { GOWORK: "off", CGO_ENABLED: "0" } })
   )
 
-const moduleFolder = ({ module, version }: Component) =>
+const moduleFolder = ({ module, version }: GoModule) =>
   Effect.map(
     go(["mod", "download", "-json", `${module}@v${version}`]),
     (json) => (JSON.parse(json) as { readonly Dir: string }).Dir
@@ -97,7 +99,7 @@ const copy = (from: string, to: string): void => {
   Fs.writeFileSync(to, Fs.readFileSync(from))
 }
 
-const fill = Effect.fnUntraced(function* (component: Component, directory: string) {
+const compile = Effect.fnUntraced(function* (component: GoModule, directory: string) {
   const module = yield* moduleFolder(component)
   const goMod = Path.join(directory, "go.mod")
   Fs.writeFileSync(goMod, rewritten(Fs.readFileSync(Path.join(module, "go.mod"), "utf8"), component))
@@ -110,6 +112,11 @@ const fill = Effect.fnUntraced(function* (component: Component, directory: strin
     yield* go(["build", "-C", module, ...flags, "-o", output, path])
   }
 })
+
+const fill = (component: Component, directory: string) => {
+  if ("module" in component) return compile(component, directory)
+  return "packages" in component ? Packages.fillPython(component, directory) : Packages.fillDebian(component, directory)
+}
 
 /** Whoever is first wins; the folders are the same. */
 const moveIntoPlace = (from: string, to: string): void => {
@@ -146,10 +153,14 @@ const buildOne = Effect.fnUntraced(function* (component: Component) {
     Effect.mapError(({ message }) => new BuildFailed({ component: describe(component), detail: message })),
     Effect.onError(() => Effect.sync(() => Fs.rmSync(unfinished, { recursive: true, force: true })))
   )
+  // One that is not usable any more.
+  if (!isBuilt(component)) Fs.rmSync(folder, { recursive: true, force: true })
   moveIntoPlace(unfinished, folder)
 })
 
-const isBuilt = (component: Component): boolean => Fs.existsSync(folderOf(component))
+/** Whether it is there; Python packages also need the interpreter that they were chosen for. */
+const isBuilt = (component: Component): boolean =>
+  Fs.existsSync("packages" in component ? Path.join(folderOf(component), "python") : folderOf(component))
 
 const checkGo = Effect.mapError(go(["version"]), ({ output, reason }) => new GoMissing({ reason: output || reason }))
 
@@ -163,9 +174,9 @@ export const build = Effect.fnUntraced(function* (component: Component) {
 export const buildAll = Effect.fnUntraced(function* (components: ReadonlyArray<Component>) {
   const missing = components.filter((component) => !isBuilt(component))
   if (missing.length > 0) {
-    yield* checkGo
+    if (missing.some((component) => "module" in component)) yield* checkGo
     yield* Terminal.line(
-      `${missing.length} of ${components.length} servers have to be built, once; they are kept in ${cacheRoot()}`
+      `${missing.length} of ${components.length} components have to be built, once; they are kept in ${cacheRoot()}`
     )
   }
   for (const [index, component] of missing.entries()) {

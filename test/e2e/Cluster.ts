@@ -10,6 +10,7 @@ import * as Objects from "./Objects.ts"
 import type { Backup, Cluster, ClusterSpec, Job, PluginEntry, Saved } from "./Objects.ts"
 import { until, untilTrue } from "./Poll.ts"
 import { Stand } from "./Stand.ts"
+import { archiveBucket } from "./servers/ObjectStore.ts"
 
 /** As Kubernetes writes it. */
 export const timestamp = (time: DateTime.Utc): string => `${DateTime.formatIso(time).slice(0, 19)}Z`
@@ -44,7 +45,7 @@ export const createNamespace = Effect.fn("createNamespace")(function* (namespace
 
 /** Where Barman keeps an archive; also an in-tree `barmanObjectStore`. */
 export const storeConfiguration = (url: string) => ({
-  destinationPath: "s3://archive/postgres",
+  destinationPath: `s3://${archiveBucket}/postgres`,
   endpointURL: url,
   s3Credentials: {
     accessKeyId: { name: storeName, key: "ACCESS_KEY_ID" },

@@ -1,15 +1,20 @@
 /**
  * The servers of the stand, as data: which Go module each is built from, which of its packages, and which of its files the stand
- * needs besides. `Build.ts` turns one into executables.
+ * needs besides. And what a scenario takes as others have packed it. `Build.ts` turns one into executables.
  *
  * Every module is built with its own `go.mod` and `go.sum`, replacements included, so the executables are what upstream ships but
  * for the entries noted here.
  */
 
-export interface Component {
+export type Component = GoModule | DebianPackage | PythonPackages
+
+interface Named {
   readonly name: string
-  /** As people and images say it; `versionOf` makes the module's version of it. */
+  /** As people and images say it. */
   readonly version: string
+}
+
+export interface GoModule extends Named {
   readonly module: string
   /** Name of each executable, and the package in the module that it is built from. */
   readonly commands: Readonly<Record<string, string>>
@@ -23,6 +28,18 @@ export interface Component {
   readonly files?: ReadonlyArray<string>
 }
 
+/** What Debian's package stands for in the release that runs here, with its newest fixes; the file `versions` names them. */
+export interface DebianPackage extends Named {
+  readonly metapackage: string
+}
+
+/** Wheels of PyPI, all of them and nothing else. */
+export interface PythonPackages extends Named {
+  readonly packages: Readonly<Record<string, string>>
+  /** The command that shows whether they work. */
+  readonly check: string
+}
+
 export const veleroVersions = ["1.18.3", "1.17.2", "1.16.2", "1.14.1"] as const
 export type VeleroVersion = (typeof veleroVersions)[number]
 
@@ -33,7 +50,7 @@ export type OperatorVersion = (typeof operatorVersions)[number]
 const cliRuntime: Partial<Record<VeleroVersion, string>> = { "1.18.3": "v0.33.10" }
 
 /** Server and command line in one. */
-export const velero = (version: VeleroVersion): Component => ({
+export const velero = (version: VeleroVersion): GoModule => ({
   name: "velero",
   version,
   module: "github.com/vmware-tanzu/velero",
@@ -48,7 +65,7 @@ export const velero = (version: VeleroVersion): Component => ({
 })
 
 /** CloudNativePG's operator. */
-export const operator = (version: OperatorVersion): Component => ({
+export const operator = (version: OperatorVersion): GoModule => ({
   name: "cloudnative-pg",
   version,
   module: "github.com/cloudnative-pg/cloudnative-pg",
@@ -56,7 +73,7 @@ export const operator = (version: OperatorVersion): Component => ({
   files: ["config/crd/bases", "config/webhook/manifests.yaml"]
 })
 
-export const kubernetes: Component = {
+export const kubernetes: GoModule = {
   name: "kubernetes",
   version: "1.34.4",
   module: "k8s.io/kubernetes",
@@ -74,7 +91,7 @@ export const kubernetes: Component = {
   staging: "v0.34.4"
 }
 
-export const etcd: Component = {
+export const etcd: GoModule = {
   name: "etcd",
   version: "3.6.16",
   module: "go.etcd.io/etcd/server/v3",
@@ -82,7 +99,7 @@ export const etcd: Component = {
 }
 
 /** Barman Cloud for CloudNativePG: the newest release that builds (0.15.0 names a dependency's version that is nowhere). */
-export const barmanCloud: Component = {
+export const barmanCloud: GoModule = {
   name: "plugin-barman-cloud",
   version: "0.14.0",
   module: "github.com/cloudnative-pg/plugin-barman-cloud",
@@ -91,7 +108,7 @@ export const barmanCloud: Component = {
 }
 
 /** An S3 server that keeps objects as files. */
-export const versitygw: Component = {
+export const versitygw: GoModule = {
   name: "versitygw",
   version: "1.8.0",
   module: "github.com/versity/versitygw",
@@ -99,7 +116,7 @@ export const versitygw: Component = {
 }
 
 /** Velero's object store plugin for S3. */
-export const pluginForAws: Component = {
+export const pluginForAws: GoModule = {
   name: "velero-plugin-for-aws",
   version: "1.14.3",
   module: "github.com/vmware-tanzu/velero-plugin-for-aws",
@@ -107,7 +124,7 @@ export const pluginForAws: Component = {
 }
 
 /** The CRDs of volume snapshots. No driver takes any, but without them the operator does not let one ask. */
-export const snapshotCrds: Component = {
+export const snapshotCrds: GoModule = {
   name: "external-snapshotter",
   version: "8.6.0",
   module: "github.com/kubernetes-csi/external-snapshotter/client/v8",
@@ -119,6 +136,32 @@ export const snapshotCrds: Component = {
 
 /** What every stand has; Velero and the operator come in versions. */
 export const always = { etcd, kubernetes, snapshotCrds, barmanCloud, versitygw, pluginForAws }
+
+/** The database itself, for the scenario that looks at rows. */
+export const postgresql: DebianPackage = {
+  name: "postgresql",
+  version: "from apt",
+  metapackage: "postgresql"
+}
+
+/** The commands that archive a database and fetch it back: `barman[cloud]`, and what it needs. */
+export const barman: PythonPackages = {
+  name: "barman",
+  version: "3.19.1",
+  packages: {
+    barman: "3.19.1",
+    boto3: "1.44.5",
+    botocore: "1.44.5",
+    jmespath: "1.1.0",
+    // Barman asks for psycopg2, which PyPI has only as source.
+    "psycopg2-binary": "2.9.13",
+    "python-dateutil": "4.0.0",
+    s3transfer: "0.19.3",
+    six: "1.17.0",
+    urllib3: "2.8.0"
+  },
+  check: "barman-cloud-backup"
+}
 
 /** `velero 1.18.3`, for people. */
 export const describe = ({ name, version }: Component): string => `${name} ${version}`

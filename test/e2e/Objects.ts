@@ -83,12 +83,21 @@ export interface PluginEntry {
   readonly parameters?: Strings
 }
 
-export interface BarmanObjectStore {
+/** Where Barman keeps archives. */
+export interface StoreConfiguration {
   readonly destinationPath: string
   readonly endpointURL?: string
-  readonly serverName?: string
-  readonly s3Credentials?: object
+  readonly s3Credentials?: { readonly accessKeyId: SecretKey; readonly secretAccessKey: SecretKey }
   readonly [field: string]: unknown
+}
+
+export interface SecretKey {
+  readonly name: string
+  readonly key: string
+}
+
+export interface BarmanObjectStore extends StoreConfiguration {
+  readonly serverName?: string
 }
 
 export interface Backup {
@@ -278,7 +287,7 @@ export const clusters = cnpg<Cluster>("Cluster", "clusters")
 export const backups = cnpg<Backup>("Backup", "backups")
 export const scheduledBackups = cnpg<Anything>("ScheduledBackup", "scheduledbackups")
 export const poolers = cnpg<Anything>("Pooler", "poolers")
-export const objectStores: Resource<Anything> = {
+export const objectStores: Resource<{ readonly spec: { readonly configuration: StoreConfiguration } }> = {
   group: "barmancloud.cnpg.io",
   version: "v1",
   plural: "objectstores",

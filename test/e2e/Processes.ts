@@ -49,6 +49,10 @@ export interface Options {
   readonly inheritEnv?: boolean
   /** Give way to everything else on the machine. */
   readonly nice?: boolean
+  /** The signal to end it with, for one that has something to leave in order; after ten seconds it is killed all the same. */
+  readonly endSignal?: NodeJS.Signals
+  /** Not as root: where the runner is, as somebody else, who can read only what is open to everyone. */
+  readonly unprivileged?: boolean
 }
 
 export interface Server {
@@ -56,6 +60,20 @@ export interface Server {
   readonly pid: number
   /** Path of what it wrote to stdout and stderr. */
   readonly log: string
+}
+
+/** Who unprivileged processes run as. */
+export const unprivilegedUser = process.getuid?.() === 0 ? { uid: 65534, gid: 65534, name: "nobody" } : undefined
+
+/** The command as that user. `setpriv` becomes the command, so the process is the same. */
+const commandLine = (
+  command: string,
+  args: ReadonlyArray<string>,
+  { unprivileged = false }: Options
+): [string, ReadonlyArray<string>] => {
+  if (!unprivileged || unprivilegedUser === undefined) return [command, args]
+  const { gid, uid } = unprivilegedUser
+  return ["setpriv", [`--reuid=${uid}`, `--regid=${gid}`, "--clear-groups", "--no-new-privs", "--", command, ...args]]
 }
 
 interface Launched extends Pick<ChildProcess, "stdout" | "stderr"> {
@@ -91,12 +109,14 @@ export class Processes extends Context.Service<
   }
 >()("velero-plugin-cnpg/e2e/Processes") {}
 
+const endDeadline = "10 seconds"
+
 const lastLines = (text: string): string => text.trimEnd().split("\n").slice(-20).join("\n")
 
-/** Ends a whole group at once: nothing that runs here has anything to save. */
-const endGroup = (leader: number): void => {
+/** Ends a whole group, at once unless told otherwise: hardly anything that runs here has anything to save. */
+const endGroup = (leader: number, signal: NodeJS.Signals = "SIGKILL"): void => {
   try {
-    process.kill(-leader, "SIGKILL")
+    process.kill(-leader, signal)
   } catch {
     // It has ended already.
   }
@@ -111,7 +131,10 @@ test -e "$0/keep-logs" || rm -rf "$0"
 
 const makeDirectory = Effect.acquireRelease(
   Effect.sync(() => {
+    // What the runner and its servers make is theirs alone. Somebody else who is to run something has to pass through the top.
+    process.umask(0o077)
     const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "velero-plugin-cnpg-e2e-"))
+    if (unprivilegedUser !== undefined) Fs.chmodSync(directory, 0o711)
     for (const name of ["groups", "logs", "tmp"]) Fs.mkdirSync(Path.join(directory, name))
     const watchdog = spawn("/bin/sh", ["-c", watchdogScript, directory], {
       detached: true,
@@ -142,7 +165,7 @@ const make = Effect.gen(function* () {
   const launch = (command: string, args: ReadonlyArray<string>, options: Options, output: "pipe" | number) =>
     Effect.acquireRelease(
       Effect.callback<Launched, CommandFailed>((resume) => {
-        const child = spawn(command, args, {
+        const child = spawn(...commandLine(command, args, options), {
           detached: true,
           stdio: ["ignore", output, output],
           env: environment(options),
@@ -159,8 +182,17 @@ const make = Effect.gen(function* () {
         resume(Effect.succeed({ pid, stdout, stderr, exit, released: false }))
       }),
       (launched) =>
-        Effect.sync(() => {
+        Effect.gen(function* () {
           launched.released = true
+          if (options.endSignal !== undefined) {
+            endGroup(launched.pid, options.endSignal)
+            yield* Effect.ignore(
+              Effect.timeout(
+                Effect.promise(() => launched.exit),
+                endDeadline
+              )
+            )
+          }
           endGroup(launched.pid)
           Fs.rmSync(groupFile(launched.pid), { force: true })
         })

@@ -51,8 +51,8 @@ export const verify = Effect.fn("Recovery.verify")(function* (place: Place, sour
   return destination
 })
 
-/** The Job; if the operator does not create it, its phase and Jobs say what it does instead. */
-const recoveryJob = Effect.fnUntraced(function* (place: Place) {
+/** Waits for the Job that recovers; if the operator does not create it, its phase and Jobs say what it does instead. */
+export const recoveryJob = Effect.fnUntraced(function* (place: Place) {
   const { api } = yield* Stand
   const { name, namespace } = place
   const wanted = `${name}-1-full-recovery`

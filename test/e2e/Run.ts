@@ -37,13 +37,12 @@ const messageOf = (cause: Cause.Cause<{ readonly message: string }>): string => 
   return text.length > 600 ? `${text.slice(0, 600)}…` : text
 }
 
-const runScenario = Effect.fnUntraced(function* (pair: string, { expected, name, run }: Scenario) {
+const runScenario = Effect.fnUntraced(function* (pair: string, { expected, name, needs = [], run }: Scenario) {
   const { broken } = yield* Processes
   const failures: Array<string> = []
-  const { millis, value: exit } = yield* Terminal.during(
-    `run ${name}`,
-    Effect.exit(Effect.raceFirst(Effect.provideService(run, Verify, { failures }), broken))
-  )
+  const built = yield* Effect.exit(Build.buildAll(needs))
+  const whole = Effect.andThen(built, Effect.raceFirst(Effect.provideService(run, Verify, { failures }), broken))
+  const { millis, value: exit } = yield* Terminal.during(`run ${name}`, Effect.exit(whole))
   const passed = Exit.isSuccess(exit) && failures.length === 0
   const seen = Exit.isSuccess(exit) ? (passed ? [exit.value] : failures) : [...failures, messageOf(exit.cause)]
   yield* Terminal.line(`${passed ? "ok" : "FAILED"} ${name}, ${Terminal.duration(millis)}`)

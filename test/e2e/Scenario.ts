@@ -1,6 +1,6 @@
 /** A scenario: what is done on a stand, and the one sentence that says what is expected to happen. */
 import type * as Effect from "effect/Effect"
-import type { OperatorVersion, VeleroVersion } from "./Components.ts"
+import type { Component, OperatorVersion, VeleroVersion } from "./Components.ts"
 import type { Pack } from "./Packs.ts"
 import type { Processes } from "./Processes.ts"
 import type { Stand, StandError } from "./Stand.ts"
@@ -14,6 +14,8 @@ export interface Scenario {
   readonly packs?: ReadonlyArray<Pack>
   /** Whether it runs on every pair of versions of the full matrix. */
   readonly core?: boolean
+  /** What it takes that the stand does not have. It fails where that cannot be had; the others run all the same. */
+  readonly needs?: ReadonlyArray<Component>
   /** Yields what was seen, in a sentence. */
   readonly run: Effect.Effect<string, StandError, Stand | Verify | Processes>
 }

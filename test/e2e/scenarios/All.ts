@@ -3,6 +3,7 @@ import type { Scenario } from "../Scenario.ts"
 import { backupChoice } from "./BackupChoice.ts"
 import { filesystemStore } from "./FilesystemStore.ts"
 import { apiStops, pluginKilled } from "./Faults.ts"
+import { data } from "./Data.ts"
 import { fourClusters } from "./FourClusters.ts"
 import { inPlace } from "./InPlace.ts"
 import { mappedBesideTheLiving } from "./MappedBesideTheLiving.ts"
@@ -32,5 +33,6 @@ export const scenarios: ReadonlyArray<Scenario> = [
   pluginKilled,
   pooler,
   filesystemStore,
-  pluginList
+  pluginList,
+  data
 ]

@@ -13,20 +13,25 @@ export interface ObjectStore {
   readonly url: string
   readonly accessKey: string
   readonly secretKey: string
+  /** The folder that is a bucket. */
+  readonly folder: (bucket: string) => string
 }
 
 /** Velero's bucket. */
 const bucket = "velero"
 
-const region = "us-east-1"
+/** The bucket that databases are archived in. */
+export const archiveBucket = "archive"
 
-/** Starts it with Velero's bucket; it runs until the scope closes. */
+export const region = "us-east-1"
+
+/** Starts it with both buckets; it runs until the scope closes. */
 export const start = Effect.fnUntraced(function* (versitygw: Built) {
   const { directory, start: startServer } = yield* Processes
   const [port] = (yield* freePorts(1)) as [number]
   const [accessKey, secretKey] = ["stand", Crypto.randomBytes(16).toString("hex")] as const
   const data = Path.join(directory, "s3")
-  Fs.mkdirSync(Path.join(data, bucket), { recursive: true })
+  for (const name of [bucket, archiveBucket]) Fs.mkdirSync(Path.join(data, name), { recursive: true })
   const server = yield* startServer(
     "versitygw",
     versitygw.bin("versitygw"),
@@ -34,7 +39,12 @@ export const start = Effect.fnUntraced(function* (versitygw: Built) {
     { env: { ROOT_ACCESS_KEY_ID: accessKey, ROOT_SECRET_ACCESS_KEY: secretKey, VGW_REGION: region } }
   )
   yield* ready(server, listens(port))
-  return { url: `http://127.0.0.1:${port}`, accessKey, secretKey } satisfies ObjectStore
+  return {
+    url: `http://127.0.0.1:${port}`,
+    accessKey,
+    secretKey,
+    folder: (name) => Path.join(data, name)
+  } satisfies ObjectStore
 })
 
 /** The server as the place of backups, by Velero's plugin for S3. */

@@ -1,0 +1,239 @@
+/**
+ * A real PostgreSQL that archives with Barman, as in an instance's pod but without the pod: Debian's server, PyPI's
+ * `barman-cloud-*`, and the command lines that CloudNativePG's instance manager and its Barman Cloud plugin put together.
+ *
+ * It listens on a socket in its own folder, which nobody else can open.
+ */
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as Effect from "effect/Effect"
+import * as Build from "./Build.ts"
+import * as Components from "./Components.ts"
+import type { Place } from "./Cluster.ts"
+import type { StoreConfiguration, Strings } from "./Objects.ts"
+import * as Objects from "./Objects.ts"
+import * as Packages from "./Packages.ts"
+import { untilTrue } from "./Poll.ts"
+import { Processes, unprivilegedUser } from "./Processes.ts"
+import { Stand } from "./Stand.ts"
+
+/** What the programs come from. */
+export const components = [Components.postgresql, Components.barman]
+
+/** A server name in a store, and what opens it. */
+export interface Archive {
+  readonly serverName: string
+  /** `s3://bucket/path` */
+  readonly destination: string
+  readonly endpoint: string
+  readonly credentials: Strings
+}
+
+/** A database's folder, and what it is run with. */
+export interface Instance {
+  /** Also the name of its log. */
+  readonly name: string
+  /** `pgdata` and the socket lie in it. */
+  readonly directory: string
+  /** Of Barman's commands that PostgreSQL runs. */
+  readonly credentials: Strings
+  /** In addition to `postgresql.conf`. */
+  readonly settings: Strings
+}
+
+/**
+ * The programs, where PostgreSQL may run them. It refuses to run as root, and whoever it runs as instead cannot reach root's cache:
+ * then they are copied.
+ */
+const programs = Effect.gen(function* () {
+  const processes = yield* Processes
+  const built = yield* Effect.forEach(components, Build.build)
+  // Barman puts sockets below TMPDIR, whose paths may have 107 characters and have 102 in /tmp.
+  const home = Path.join(processes.directory, "pg")
+  if (!Fs.existsSync(home)) {
+    Fs.mkdirSync(Path.join(home, "tmp"), { recursive: true })
+    if (unprivilegedUser !== undefined) {
+      for (const { component, directory } of built) {
+        yield* processes.run("cp", ["--archive", directory, Path.join(home, component.name)])
+      }
+      yield* processes.run("chmod", ["--recursive", "a+rX", home])
+      for (const path of [home, Path.join(home, "tmp")]) Fs.chownSync(path, unprivilegedUser.uid, unprivilegedUser.gid)
+    }
+  }
+  const [postgresql = "", barman = ""] = built.map(({ component, directory }) =>
+    unprivilegedUser === undefined ? directory : Path.join(home, component.name)
+  )
+  return {
+    home,
+    postgres: (command: string) => Path.join(postgresql, "bin", command),
+    barman: (command: string, args: ReadonlyArray<string>) => [
+      Path.join(barman, "python"),
+      Path.join(barman, "bin", command),
+      ...args
+    ],
+    env: {
+      HOME: home,
+      TMPDIR: Path.join(home, "tmp"),
+      LC_ALL: "C.UTF-8",
+      LD_LIBRARY_PATH: Packages.libraryPath(postgresql),
+      PYTHONPATH: Path.join(barman, "packages"),
+      PYTHONDONTWRITEBYTECODE: "1"
+    }
+  }
+})
+
+const run = Effect.fnUntraced(function* (words: ReadonlyArray<string>, credentials: Strings = {}) {
+  const processes = yield* Processes
+  const { env, home } = yield* programs
+  const [command = "", ...args] = words
+  return yield* processes.run(command, args, { env: { ...env, ...credentials }, cwd: home, unprivileged: true })
+})
+
+/** One of Barman's commands on an archive. */
+const barman = Effect.fnUntraced(function* (
+  command: string,
+  options: ReadonlyArray<string>,
+  archive: Archive,
+  ...rest: ReadonlyArray<string>
+) {
+  const words = (yield* programs).barman(command, [...options, ...address(archive), ...rest])
+  return yield* run(words, archive.credentials)
+})
+
+const address = ({ destination, endpoint, serverName }: Archive): ReadonlyArray<string> => [
+  "--cloud-provider=aws-s3",
+  `--endpoint-url=${endpoint}`,
+  destination,
+  serverName
+]
+
+/** The same for PostgreSQL, which runs it in a shell. */
+const setting = (words: ReadonlyArray<string>): string => words.map((word) => `'${word}'`).join(" ")
+
+/** PostgreSQL's setting that archives. */
+export const archiveCommand = (archive: Archive) =>
+  Effect.map(programs, ({ barman: words }) =>
+    setting(words("barman-cloud-wal-archive", [...address(archive), "%p"])).replace("'%p'", "%p")
+  )
+
+/** PostgreSQL's setting that fetches from an archive. */
+export const restoreCommand = (archive: Archive) =>
+  Effect.map(programs, ({ barman: words }) =>
+    setting(words("barman-cloud-wal-restore", [...address(archive), "%f", "%p"]))
+      .replace("'%f'", "%f")
+      .replace("'%p'", "%p")
+  )
+
+/** The archive that an ObjectStore of a namespace and its Secret lead to. */
+export const archiveOf = Effect.fnUntraced(function* (
+  { namespace }: Pick<Place, "namespace">,
+  parameters: Strings | undefined
+) {
+  const { api } = yield* Stand
+  const store = yield* api.get(Objects.objectStores, namespace, parameters?.["barmanObjectName"] ?? "")
+  const { destinationPath, endpointURL = "", s3Credentials }: StoreConfiguration = store.spec.configuration
+  const secretValue = Effect.fnUntraced(function* (reference: Objects.SecretKey | undefined) {
+    const { data } = yield* api.get(Objects.secrets, namespace, reference?.name ?? "")
+    return Buffer.from(data?.[reference?.key ?? ""] ?? "", "base64").toString("utf8")
+  })
+  return {
+    serverName: parameters?.["serverName"] ?? "",
+    destination: destinationPath,
+    endpoint: endpointURL,
+    credentials: {
+      AWS_ACCESS_KEY_ID: yield* secretValue(s3Credentials?.accessKeyId),
+      AWS_SECRET_ACCESS_KEY: yield* secretValue(s3Credentials?.secretAccessKey)
+    }
+  } satisfies Archive
+})
+
+/** Each look is a process. */
+const pollInterval = "500 millis"
+
+const pgdata = ({ directory }: Pick<Instance, "directory">): string => Path.join(directory, "pgdata")
+
+/** A folder for an instance. */
+export const makeDirectory = Effect.fnUntraced(function* (name: string) {
+  const directory = Path.join((yield* programs).home, name)
+  Fs.mkdirSync(directory)
+  if (unprivilegedUser !== undefined) Fs.chownSync(directory, unprivilegedUser.uid, unprivilegedUser.gid)
+  return directory
+})
+
+/** An empty database, as PostgreSQL makes it. */
+export const initialise = Effect.fnUntraced(function* (directory: string) {
+  const { postgres } = yield* programs
+  const options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
+  yield* run([postgres("initdb"), `--pgdata=${pgdata({ directory })}`, ...options])
+})
+
+/** Starts the server and waits until it takes writes: a recovery is then over. It ends, as in a crash, with the scope. */
+export const start = Effect.fnUntraced(function* (instance: Instance) {
+  const processes = yield* Processes
+  const { env, home, postgres } = yield* programs
+  const settings = {
+    listen_addresses: "",
+    unix_socket_directories: instance.directory,
+    fsync: "off",
+    archive_mode: "on",
+    ...instance.settings
+  }
+  yield* processes.start(
+    instance.name,
+    postgres("postgres"),
+    ["-D", pgdata(instance), ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])],
+    // Its immediate shutdown, after which nothing of it stays in the system's shared memory.
+    { env: { ...env, ...instance.credentials }, cwd: home, unprivileged: true, endSignal: "SIGQUIT" }
+  )
+  yield* Effect.raceFirst(
+    untilTrue(
+      `PostgreSQL ${instance.name} takes writes`,
+      "60 seconds",
+      Effect.map(query(instance, "select pg_is_in_recovery()"), (answer) => answer === "f"),
+      pollInterval
+    ),
+    processes.broken
+  )
+})
+
+/** One value. */
+export const query = Effect.fnUntraced(function* ({ directory }: Instance, sql: string, database = "postgres") {
+  const { postgres } = yield* programs
+  const options = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]
+  const connection = [`--host=${directory}`, "--username=postgres", `--dbname=${database}`]
+  const answer = yield* run([postgres("psql"), ...options, ...connection, `--command=${sql}`])
+  return answer.trim()
+})
+
+/** Ends the current WAL segment and waits until it is archived; yields its name. */
+export const switchWal = Effect.fnUntraced(function* (instance: Instance) {
+  const segment = yield* query(instance, "select pg_walfile_name(pg_switch_wal())")
+  yield* untilTrue(
+    `PostgreSQL ${instance.name} has archived ${segment}`,
+    "30 seconds",
+    Effect.map(
+      query(instance, "select coalesce(last_archived_wal, '') from pg_stat_archiver"),
+      (last) => last >= segment
+    ),
+    pollInterval
+  )
+  return segment
+})
+
+/** A base backup; yields Barman's ids of all that the archive has. */
+export const backUp = Effect.fnUntraced(function* ({ directory }: Instance, archive: Archive) {
+  yield* barman("barman-cloud-backup", ["--immediate-checkpoint", `--host=${directory}`, "--user=postgres"], archive)
+  const list = JSON.parse(yield* barman("barman-cloud-backup-list", ["--format=json"], archive)) as {
+    readonly backups_list: ReadonlyArray<{ readonly backup_id: string }>
+  }
+  return list.backups_list.map(({ backup_id }) => backup_id)
+})
+
+/** What the instance manager checks before it archives: that nobody else has archived there. */
+export const checkEmpty = (archive: Archive) => barman("barman-cloud-check-wal-archive", [], archive)
+
+/** Fetches a base backup, and says that it is to be recovered. */
+export const restore = Effect.fnUntraced(function* (directory: string, archive: Archive, backupId: string) {
+  yield* barman("barman-cloud-restore", [], archive, backupId, pgdata({ directory }))
+  yield* run(["touch", Path.join(pgdata({ directory }), "recovery.signal")])
+})
