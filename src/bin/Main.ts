@@ -2,6 +2,8 @@
  * What every executable does with its process: serve when Velero started it, else be a command for people.
  *
  * The only module besides `cli/` that touches `process`.
+ *
+ * @module
  */
 import * as Fs from "node:fs"
 import * as Deferred from "effect/Deferred"

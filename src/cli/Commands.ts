@@ -1,5 +1,7 @@
 /**
  * Commands for people, on the executable that Velero loads. They are loaded only when somebody types one.
+ *
+ * @module
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Argument from "effect/cli/Argument"

@@ -9,6 +9,8 @@
  *
  * Deadline 30 s a call, or `KUBERNETES_CALL_TIMEOUT` (such as `10 seconds`). Within it 429, 5xx and broken connections are
  * retried with growing, jittered delays, or after as long as the server asks (`Retry-After`).
+ *
+ * @module
  */
 import * as Fs from "node:fs"
 import * as Http from "node:http"

@@ -3,6 +3,8 @@
  *
  * Objects are plain parsed JSON for reading; nothing of them is ever written back, so the numbers that parsing may round do
  * no harm. Layers: `ApiServer.ts` (a cluster), `Memory.ts` (tests), `Manifests.ts` (files).
+ *
+ * @module
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -53,7 +55,17 @@ export const resources = {
 export const groupResource = ({ group, resource: plural }: Resource): string =>
   group === "" ? plural : `${plural}.${group}`
 
-/** `clusters.postgresql.cnpg.io shop/orders`, for messages. */
+/**
+ * `clusters.postgresql.cnpg.io shop/orders`, for messages.
+ *
+ * @example
+ * ```ts
+ * import * as Kubernetes from "velero-plugin-cnpg/kubernetes/Kubernetes"
+ *
+ * Kubernetes.groupResource(Kubernetes.resources.jobs) // => "jobs.batch"
+ * Kubernetes.describe(Kubernetes.resources.configMaps, "shop", "settings") // => "configmaps shop/settings"
+ * ```
+ */
 export const describe = (kind: Resource, namespace: string | undefined, name?: string): string =>
   [groupResource(kind), [namespace, name].filter((part) => !!part).join("/")].filter((part) => part !== "").join(" ")
 

@@ -3,6 +3,8 @@
  *
  * YAML is read as kubectl reads it, which is YAML 1.1: `defaultMode: 0644` is 420, `yes` is true, `<<` merges. Numbers keep
  * the spelling of the file, so that none is rounded: `yaml` hands them out with their source.
+ *
+ * @module
  */
 import * as Fs from "node:fs"
 import * as Data from "effect/Data"
@@ -136,7 +138,27 @@ const collect = (value: unknown, place: string, found: (object: KubernetesObject
   return undefined
 }
 
-/** Objects of a text; `file` names it in errors. Numbers that JavaScript would respell are `JSON.rawJSON` values. */
+/**
+ * Objects of a text; `file` names it in errors. Numbers that JavaScript would respell are `JSON.rawJSON` values.
+ *
+ * @example
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Manifests from "velero-plugin-cnpg/kubernetes/Manifests"
+ *
+ * const text = `
+ * kind: ConfigMap
+ * apiVersion: v1
+ * metadata: { name: settings }
+ * ---
+ * kind: Secret
+ * apiVersion: v1
+ * metadata: { name: token }
+ * `
+ * Result.map(Manifests.parse("shop.yaml", text), (objects) => objects.map(({ kind }) => kind)) // => Result.succeed(["ConfigMap", "Secret"])
+ * Result.isFailure(Manifests.parse("shop.yaml", "kind: ConfigMap")) // => true
+ * ```
+ */
 export const parse = (file: string, text: string): Result.Result<ReadonlyArray<KubernetesObject>, ManifestError> => {
   const fail = (detail: string) => Result.fail(new ManifestError({ file, detail }))
   const objects: Array<KubernetesObject> = []

@@ -4,6 +4,8 @@
  * **When to use**: unit tests of `fetch` and `commit` steps. **Gotchas** (for these, use `testing/ApiServer.ts`): apply merges
  * objects and replaces everything else, without ownership or conflicts; selectors know `key`, `key=value` and commas; nothing
  * is paged, validated, defaulted or refused.
+ *
+ * @module
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -53,7 +55,33 @@ export interface Memory {
   readonly objects: () => ReadonlyArray<KubernetesObject>
 }
 
-/** A cluster that holds these objects. */
+/**
+ * A cluster that holds these objects.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import { Kubernetes, resources } from "velero-plugin-cnpg/kubernetes/Kubernetes"
+ * import * as Memory from "velero-plugin-cnpg/kubernetes/Memory"
+ *
+ * const configMap = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "a", namespace: "shop" } }
+ * const cluster = Memory.make([configMap])
+ * const use = Effect.gen(function* () {
+ *   const kubernetes = yield* Kubernetes
+ *   const names = yield* kubernetes.fold(
+ *     resources.configMaps,
+ *     { namespace: "shop" },
+ *     (): ReadonlyArray<string | undefined> => [],
+ *     (found, { metadata }) => [...found, metadata?.name]
+ *   )
+ *   const options = { fieldManager: "example", force: false }
+ *   yield* kubernetes.apply(resources.configMaps, { ...configMap, data: { found: names.join() } }, options)
+ *   return (yield* Effect.flip(kubernetes.get(resources.configMaps, "shop", "b")))._tag
+ * })
+ * await Effect.runPromise(Effect.provide(use, cluster.layer)) // => "NotFound"
+ * cluster.objects() // => [{ ...configMap, data: { found: "a" } }]
+ * ```
+ */
 export const make = (initial: ReadonlyArray<KubernetesObject> = []): Memory => {
   const objects = new Map(initial.map((object) => [keyOf(object), object]))
   const service = Kubernetes.of({

@@ -31,6 +31,8 @@
  * stored.item.text // => `{"kind":"ConfigMap","metadata":{"name":"a","annotations":{"example.com/seen":"true"}},"n":1.0}`
  * stored.lines // => [["info", "a was seen"]]
  * ```
+ *
+ * @module
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

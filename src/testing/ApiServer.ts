@@ -37,6 +37,8 @@
  * - one user, `system:serviceaccount:velero:velero`, for every token, and no admission but that of namespaces.
  *
  * Where one of these matters, test against a real API server (`envtest`, kind).
+ *
+ * @module
  */
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
@@ -202,7 +204,27 @@ export const builtInResources: ReadonlyArray<Resource> = Resources.builtInResour
 export const resourceOfKind = (apiVersion: string, kind: string): Resource =>
   Resources.find(builtInResources, apiVersion, kind) ?? Resources.guess(apiVersion, kind, true)
 
-/** Starts a server; closing the scope ends all connections, those of hanging requests included. */
+/**
+ * Starts a server; closing the scope ends all connections, those of hanging requests included.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as ApiServer from "velero-plugin-cnpg/testing/ApiServer"
+ *
+ * const configMap = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "settings", namespace: "default" } }
+ * const use = Effect.gen(function* () {
+ *   const cluster = yield* ApiServer.make({ tls: false, objects: [configMap] })
+ *   cluster.addFault({ method: "GET", times: 1, answer: { status: 503 } })
+ *   const status = Effect.promise(async () => {
+ *     const url = `${cluster.url}/api/v1/namespaces/default/configmaps/settings`
+ *     return (await fetch(url, { headers: { authorization: `Bearer ${cluster.token}` } })).status
+ *   })
+ *   return [yield* status, yield* status]
+ * })
+ * await Effect.runPromise(Effect.scoped(use)) // => [503, 200]
+ * ```
+ */
 export const make = Effect.fn("ApiServer.make")(function* (
   options: Options = {}
 ): Effect.fn.Return<ApiServer, ApiServerError, Scope.Scope> {

@@ -18,6 +18,8 @@
  * Items.outside(after, [["spec", "replicas"]]).at(-1) // => ["spec.weight", "1.0"]
  * Item.fromObject({ kind: "Pod" }).text // => `{"kind":"Pod"}`
  * ```
+ *
+ * @module
  */
 import * as Arbitrary from "effect/Arbitrary"
 import type { JsonObject, Path } from "../velero/Json.ts"
@@ -45,6 +47,17 @@ const put = (fields: JsonObject): ReadonlyArray<Json.Patch> =>
 /**
  * Texts of objects that have these fields, and others of any name, type and spelling beside them: at the top, in `metadata`, and
  * in `spec` and `data` where `fields` has them. `metadata` of `fields` needs the name at least.
+ *
+ * @example
+ * ```ts
+ * import * as Arbitrary from "effect/Arbitrary"
+ * import * as Effect from "effect/Effect"
+ * import * as Items from "velero-plugin-cnpg/testing/Items"
+ *
+ * const pods = Items.texts({ kind: "Pod", metadata: { name: "web" } })
+ * const isPod = Arbitrary.checkEffect(pods, (text) => JSON.parse(text).metadata.name === "web")
+ * Arbitrary.formatCheckFailure(await Effect.runPromise(isPod)) // => undefined
+ * ```
  */
 export const texts = (fields: JsonObject): Arbitrary.Arbitrary<string> =>
   Arbitrary.map(JsonText.documents({ duplicates: false }), ({ choices, document }) => {

@@ -3,6 +3,8 @@
  * has to find out about it: a written tree knows the spelling and the surroundings of each of its values.
  *
  * The tree comes from a list of numbers, so that it shrinks as a list does: fewer and smaller numbers are simpler text.
+ *
+ * @module
  */
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
@@ -110,7 +112,20 @@ export class Document {
   }
 }
 
-/** Documents, and choices for what to do with them. */
+/**
+ * Documents, and choices for what to do with them.
+ *
+ * @example
+ * ```ts
+ * import * as Arbitrary from "effect/Arbitrary"
+ * import * as Effect from "effect/Effect"
+ * import * as JsonText from "velero-plugin-cnpg/testing/JsonText"
+ *
+ * const documents = JsonText.documents({ duplicates: true })
+ * const isJson = Arbitrary.checkEffect(documents, ({ document }) => typeof JSON.parse(document.text) === "object")
+ * Arbitrary.formatCheckFailure(await Effect.runPromise(isJson)) // => undefined
+ * ```
+ */
 export const documents = (
   options: Options
 ): Arbitrary.Arbitrary<{ readonly document: Document; readonly choices: Choices }> => {

@@ -10,6 +10,8 @@
  *
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/backup/item_backupper.go
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/restore/restore.go (restoreItem)
+ *
+ * @module
  */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"

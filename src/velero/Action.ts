@@ -11,6 +11,8 @@
  *
  * Whatever can fail for a reason that is known beforehand fails before `commit`, so that a failed call has changed nothing. The
  * log lines of a decision are written last, when they are true.
+ *
+ * @module
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -87,7 +89,50 @@ const writeNote = ({ level, message }: Note) =>
 const step = <A, E, R>(plugin: string, name: string, run: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.logDebug(name).pipe(Effect.andThen(run), Effect.annotateLogs({ logSource: `${plugin}:${name}` }))
 
-/** Composes an action's steps into one function of a call. */
+/**
+ * Composes an action's steps into one function of a call.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import { Kubernetes, resources } from "velero-plugin-cnpg/kubernetes/Kubernetes"
+ * import * as Actions from "velero-plugin-cnpg/testing/Actions"
+ * import { warn } from "velero-plugin-cnpg/velero/Action"
+ * import * as BackupItemAction from "velero-plugin-cnpg/velero/BackupItemAction"
+ * import * as View from "velero-plugin-cnpg/velero/View"
+ *
+ * // All five steps, which every kind of item action has.
+ * const action = BackupItemAction.make({
+ *   selector: { includedResources: ["services"] },
+ *   decode: Schema.Struct({ metadata: View.Metadata }),
+ *   // The world, for reading.
+ *   fetch: ({ metadata }) =>
+ *     Effect.gen(function* () {
+ *       const kubernetes = yield* Kubernetes
+ *       const isNamed = (object: { readonly metadata?: { readonly name?: string } }) => object.metadata?.name === metadata.name
+ *       return yield* kubernetes.fold(resources.jobs, { namespace: "shop" }, () => false, (found, job) => found || isNamed(job))
+ *     }),
+ *   // No world: what to do, from what is known.
+ *   transform: ({ metadata }, hasJob) => Result.succeed({ name: metadata.name, hasJob }),
+ *   // No world either: the item with patches, and what to say in the log.
+ *   encode: (item, { hasJob, name }) => ({ item, notes: hasJob ? [] : [warn(`no job is called ${name}`)] }),
+ *   // The world, for writing, when nothing can fail any more.
+ *   commit: ({ name }) =>
+ *     Effect.flatMap(Kubernetes, ({ apply }) => {
+ *       const metadata = { name: `${name}-was-backed-up`, namespace: "shop" }
+ *       const options = { fieldManager: "example.com/action", force: false }
+ *       return Effect.asVoid(apply(resources.configMaps, { apiVersion: "v1", kind: "ConfigMap", metadata }, options))
+ *     })
+ * })
+ *
+ * const service = { apiVersion: "v1", kind: "Service", metadata: { name: "web", namespace: "shop" } }
+ * const { cluster, lines } = await Effect.runPromise(Actions.backUp(action, service))
+ * lines // => [["warn", "no job is called web"]]
+ * cluster.map(({ metadata }) => metadata?.name) // => ["web-was-backed-up"]
+ * ```
+ */
 export const compose = <View, Config, Req extends Request<Config>, Facts, Decision, Reply extends Noted, R>(
   steps: Steps<View, Config, Req, Facts, Decision, Reply, R>
 ): ((call: Call<Config, Req>) => Effect.Effect<Reply, Failure, R | PluginConfig>) => {

@@ -2,6 +2,8 @@
  * The Velero Backup that an action works for, as far as actions read it.
  *
  * @see https://pkg.go.dev/github.com/vmware-tanzu/velero/pkg/apis/velero/v1#Backup
+ *
+ * @module
  */
 import * as Schema from "effect/Schema"
 import * as View from "./View.ts"
@@ -36,6 +38,16 @@ export const key = ({ metadata }: Backup): string =>
 /** `namespace/name`, as Velero logs it. */
 export const describe = ({ metadata }: Backup): string => `${metadata?.namespace ?? ""}/${metadata?.name ?? ""}`
 
-/** Whether Velero runs the actions a second time, on `postOperationItems`; no new operation may start then. */
+/**
+ * Whether Velero runs the actions a second time, on `postOperationItems`; no new operation may start then.
+ *
+ * @example
+ * ```ts
+ * import * as Backup from "velero-plugin-cnpg/velero/Backup"
+ *
+ * Backup.isFinalizing({ status: { phase: "InProgress" } }) // => false
+ * Backup.isFinalizing({ status: { phase: "FinalizingPartiallyFailed" } }) // => true
+ * ```
+ */
 export const isFinalizing = ({ status }: Backup): boolean =>
   status?.phase === "Finalizing" || status?.phase === "FinalizingPartiallyFailed"

@@ -6,6 +6,8 @@
  * backup PartiallyFailed.
  *
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/velero/backupitemaction/v2/backup_item_action.go
+ *
+ * @module
  */
 import type * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -59,7 +61,38 @@ export interface BackupItemAction<R> {
   readonly operations: BackupOperations<R> | undefined
 }
 
-/** An action from its steps. The same action can be registered as v1 or, with operations or without, as v2. */
+/**
+ * An action from its steps. The same action can be registered as v1 or, with operations or without, as v2.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as Actions from "velero-plugin-cnpg/testing/Actions"
+ * import * as BackupItemAction from "velero-plugin-cnpg/velero/BackupItemAction"
+ *
+ * // A Site is of no use without the Secret that it names: that goes into the backup too.
+ * const Site = Schema.Struct({
+ *   metadata: Schema.Struct({ namespace: Schema.String }),
+ *   spec: Schema.Struct({ secretName: Schema.String })
+ * })
+ *
+ * const action = BackupItemAction.make({
+ *   selector: { includedResources: ["sites.example.com"] },
+ *   decode: Site,
+ *   fetch: () => Effect.void,
+ *   transform: ({ metadata: { namespace }, spec }) =>
+ *     Result.succeed([{ group: "", resource: "secrets", namespace, name: spec.secretName }]),
+ *   encode: (item, additionalItems) => ({ item, additionalItems })
+ * })
+ *
+ * const site = { kind: "Site", metadata: { name: "a", namespace: "shop" }, spec: { secretName: "token" } }
+ * const stored = await Effect.runPromise(Actions.backUp(action, site))
+ * stored.additionalItems // => [{ group: "", resource: "secrets", namespace: "shop", name: "token" }]
+ * stored.isUntouched // => true
+ * ```
+ */
 export const make = <View, Facts, Decision, R, Config = undefined>(
   steps: Steps<View, Config, BackupRequest<Config>, Facts, Decision, BackupReply, R> & {
     readonly operations?: BackupOperations<R>

@@ -5,6 +5,8 @@
  * goes on; a backup whose contents are gone is deleted without any action.
  *
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/velero/delete_item_action.go
+ *
+ * @module
  */
 import type * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -35,7 +37,39 @@ export interface DeleteItemAction<R> {
   }) => Effect.Effect<DeleteReply, Failure, R | PluginConfig>
 }
 
-/** An action from its steps. */
+/**
+ * An action from its steps.
+ *
+ * @example
+ * ```ts
+ * import * as Context from "effect/Context"
+ * import * as Effect from "effect/Effect"
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as Actions from "velero-plugin-cnpg/testing/Actions"
+ * import * as DeleteItemAction from "velero-plugin-cnpg/velero/DeleteItemAction"
+ * import * as View from "velero-plugin-cnpg/velero/View"
+ *
+ * // Where the pack's backup action put its copies; a layer of it goes to `main` beside `kubernetes`.
+ * class Copies extends Context.Service<Copies, { readonly remove: (id: string) => Effect.Effect<void> }>()("Copies") {}
+ *
+ * const action = DeleteItemAction.make({
+ *   selector: { includedResources: ["sites.example.com"] },
+ *   decode: Schema.Struct({ metadata: View.Metadata }),
+ *   fetch: () => Effect.void,
+ *   transform: ({ metadata }) => Result.succeed(metadata.annotations?.["example.com/copy"]),
+ *   encode: () => ({}),
+ *   // Writes come last, when nothing can fail any more for a reason that was known before.
+ *   commit: (id) => Effect.flatMap(Copies, ({ remove }) => (id === undefined ? Effect.void : remove(id)))
+ * })
+ *
+ * const removed: Array<string> = []
+ * const copies = Copies.of({ remove: (id) => Effect.sync(() => void removed.push(id)) })
+ * const site = { kind: "Site", metadata: { name: "a", annotations: { "example.com/copy": "copy-1" } } }
+ * await Effect.runPromise(Actions.remove(action, site).pipe(Effect.provideService(Copies, copies)))
+ * removed // => ["copy-1"]
+ * ```
+ */
 export const make = <View, Facts, Decision, R, Config = undefined>(
   steps: Steps<View, Config, DeleteRequest<Config>, Facts, Decision, DeleteReply, R>
 ): DeleteItemAction<R> => {

@@ -5,6 +5,8 @@
  * Only the log level matters here; everything else is accepted and ignored, whatever it is.
  *
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/clientmgmt/process/client_builder.go
+ *
+ * @module
  */
 import type * as LogLevel from "effect/LogLevel"
 
@@ -22,7 +24,18 @@ const levels: Readonly<Record<string, LogLevel.LogLevel>> = {
 
 const flag = "--log-level"
 
-/** The level of the last `--log-level x` or `--log-level=x`, else of the variable LOG_LEVEL, else `Info`. */
+/**
+ * The level of the last `--log-level x` or `--log-level=x`, else of the variable LOG_LEVEL, else `Info`.
+ *
+ * @example
+ * ```ts
+ * import * as Flags from "velero-plugin-cnpg/velero/Flags"
+ *
+ * Flags.logLevel(["--log-level", "debug", "--features="], {}) // => "Debug"
+ * Flags.logLevel([], { LOG_LEVEL: "warning" }) // => "Warn"
+ * Flags.logLevel(["--unknown"], {}) // => "Info"
+ * ```
+ */
 export const logLevel = (
   args: ReadonlyArray<string>,
   env: Readonly<Record<string, string | undefined>>

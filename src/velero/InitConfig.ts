@@ -3,6 +3,8 @@
  * VolumeSnapshotLocation, decoded by the implementation's own schema.
  *
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/framework/validation.go
+ *
+ * @module
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -28,7 +30,21 @@ export class InvalidConfig extends Data.TaggedError("InvalidConfig")<{
   }
 }
 
-/** Decodes a configuration; `hostKeys` are those that Velero adds by itself, and may be among the schema's. */
+/**
+ * Decodes a configuration; `hostKeys` are those that Velero adds by itself, and may be among the schema's.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import * as InitConfig from "velero-plugin-cnpg/velero/InitConfig"
+ *
+ * const decode = InitConfig.decoder(Schema.Struct({ root: Schema.String }), ["bucket"])
+ * await Effect.runPromise(decode("example.com/store", { root: "/srv", bucket: "b" })) // => { root: "/srv" }
+ * const { message } = await Effect.runPromise(Effect.flip(decode("example.com/store", { rot: "/srv" })))
+ * message // => "config has invalid keys [rot]; valid keys are [bucket root]"
+ * ```
+ */
 export const decoder = <Config>(
   schema: Schema.ConstraintDecoder<Config> & { readonly fields: Schema.Struct.Fields },
   hostKeys: ReadonlyArray<string>

@@ -3,6 +3,8 @@
  *
  * An item is text that is read through a *view* (a schema of the few fields that an action needs) and changed by patches;
  * whatever an action does not patch comes back byte for byte (see `Json.ts`). An unchanged item is the very bytes that came.
+ *
+ * @module
  */
 import * as Data from "effect/Data"
 import * as Result from "effect/Result"
@@ -54,7 +56,20 @@ export const fromObject = (object: JsonObject): Item => {
   return { bytes: encoder.encode(text), text, tree: object }
 }
 
-/** Applies patches; the same item comes back where they change nothing. */
+/**
+ * Applies patches; the same item comes back where they change nothing.
+ *
+ * @example
+ * ```ts
+ * import * as Item from "velero-plugin-cnpg/velero/Item"
+ * import * as Json from "velero-plugin-cnpg/velero/Json"
+ *
+ * const item = Item.fromObject({ apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "web", namespace: "shop" } })
+ * Item.patch(item, [Json.set(["kind"], "Deployment")]) === item // => true
+ * Item.patch(item, [Json.set(["spec", "replicas"], 2)]).tree["spec"] // => { replicas: 2 }
+ * Item.describe(Item.identity(item)) // => "Deployment.apps shop/web"
+ * ```
+ */
 export const patch = (item: Item, patches: ReadonlyArray<Patch>): Item => {
   const text = Json.patch(item.text, patches)
   if (text === item.text) return item

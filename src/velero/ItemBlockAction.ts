@@ -5,6 +5,8 @@
  * the backup's filters leave out stay out; an error makes the backup PartiallyFailed, and the item is backed up alone.
  *
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/velero/itemblockaction/v1/item_block_action.go
+ *
+ * @module
  */
 import type * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -34,7 +36,36 @@ export interface ItemBlockAction<R> {
   }) => Effect.Effect<ItemBlockReply, Failure, R | PluginConfig>
 }
 
-/** An action from its steps. */
+/**
+ * An action from its steps.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as Actions from "velero-plugin-cnpg/testing/Actions"
+ * import * as ItemBlockAction from "velero-plugin-cnpg/velero/ItemBlockAction"
+ *
+ * const Pod = Schema.Struct({
+ *   metadata: Schema.Struct({ namespace: Schema.String }),
+ *   spec: Schema.Struct({ serviceAccountName: Schema.String })
+ * })
+ *
+ * const action = ItemBlockAction.make({
+ *   selector: { includedResources: ["pods"] },
+ *   decode: Pod,
+ *   fetch: () => Effect.void,
+ *   transform: ({ metadata: { namespace }, spec }) =>
+ *     Result.succeed({ group: "", resource: "serviceaccounts", namespace, name: spec.serviceAccountName }),
+ *   encode: (_, account) => ({ relatedItems: [account] })
+ * })
+ *
+ * const pod = { kind: "Pod", metadata: { name: "a", namespace: "shop" }, spec: { serviceAccountName: "web" } }
+ * const { relatedItems } = await Effect.runPromise(Actions.relatedTo(action, pod))
+ * relatedItems // => [{ group: "", resource: "serviceaccounts", namespace: "shop", name: "web" }]
+ * ```
+ */
 export const make = <View, Facts, Decision, R, Config = undefined>(
   steps: Steps<View, Config, ItemBlockRequest<Config>, Facts, Decision, ItemBlockReply, R>
 ): ItemBlockAction<R> => {

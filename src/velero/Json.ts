@@ -7,6 +7,8 @@
  * only to be read, and changed by splicing.
  *
  * **Gotchas**: all functions expect text that `JSON.parse` accepts; they do not validate it again.
+ *
+ * @module
  */
 
 /** A parsed JSON value, for reading only: its numbers may have lost digits. */
@@ -38,7 +40,22 @@ export const set = (path: Path, value: Json): Patch => ({ op: "set", path, value
 export const copy = (from: Path, path: Path): Patch => ({ op: "copy", from, path })
 export const remove = (path: Path): Patch => ({ op: "remove", path })
 
-/** Applies patches in order. Throws a `TypeError` where a path leads through a scalar, or behind the end of an array. */
+/**
+ * Applies patches in order. Throws a `TypeError` where a path leads through a scalar, or behind the end of an array.
+ *
+ * @example
+ * ```ts
+ * import * as Json from "velero-plugin-cnpg/velero/Json"
+ *
+ * const text = `{"big":9007199254740993, "spec":{"replicas":1.0,"paused":true},"metadata":{"annotations":null}}`
+ * Json.patch(text, [
+ *   Json.set(["metadata", "annotations", "example.com/seen"], "true"),
+ *   Json.set(["spec", "replicas"], 1),
+ *   Json.remove(["spec", "paused"]),
+ *   Json.copy(["big"], ["spec", "big"])
+ * ]) // => `{"big":9007199254740993, "spec":{"replicas":1.0,"big":9007199254740993},"metadata":{"annotations":{"example.com/seen":"true"}}}`
+ * ```
+ */
 export const patch = (text: string, patches: ReadonlyArray<Patch>): string =>
   patches.reduce((current, edit) => {
     switch (edit.op) {

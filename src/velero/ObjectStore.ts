@@ -10,6 +10,8 @@
  *
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/velero/object_store.go
  * @see https://github.com/vmware-tanzu/velero-plugin-for-aws/blob/main/velero-plugin-for-aws/object_store.go
+ *
+ * @module
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -51,7 +53,68 @@ export interface ObjectStore<R> {
 /** Keys that Velero adds to a location's config. */
 export const hostKeys = ["bucket", "prefix", "caCert", "credentialsFile"] as const
 
-/** A store from the schema of its configuration and the effect that makes it. */
+/**
+ * A store from the schema of its configuration and the effect that makes it.
+ *
+ * @example
+ * ```ts
+ * import * as Data from "effect/Data"
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import * as Stream from "effect/Stream"
+ * import * as ObjectStore from "velero-plugin-cnpg/velero/ObjectStore"
+ *
+ * class NoSuchObject extends Data.TaggedError("NoSuchObject")<{ readonly message: string }> {}
+ *
+ * const objects = new Map<string, Uint8Array>()
+ *
+ * const store = ObjectStore.make({
+ *   // Keys of the BackupStorageLocation's `config`; those that Velero adds need not be named.
+ *   config: Schema.Struct({ root: Schema.String }),
+ *   init: ({ root }) => {
+ *     const place = (bucket: string, key: string) => `${root}/${bucket}/${key}`
+ *     const list = (bucket: string, prefix: string) =>
+ *       [...objects.keys()]
+ *         .filter((each) => each.startsWith(place(bucket, prefix)))
+ *         .map((each) => each.slice(place(bucket, "").length))
+ *     return Effect.succeed({
+ *       putObject: (bucket, key, body) =>
+ *         Effect.map(Stream.runCollect(body), (parts) => void objects.set(place(bucket, key), Buffer.concat(parts))),
+ *       objectExists: (bucket, key) => Effect.succeed(objects.has(place(bucket, key))),
+ *       getObject: (bucket, key) => {
+ *         const object = objects.get(place(bucket, key))
+ *         return object === undefined
+ *           ? Stream.fail(new NoSuchObject({ message: `there is no ${bucket}/${key}` }))
+ *           : Stream.succeed(object)
+ *       },
+ *       listCommonPrefixes: (bucket, delimiter, prefix) => {
+ *         const rests = list(bucket, prefix).map((key) => key.slice(prefix.length).split(delimiter))
+ *         const prefixes = rests.flatMap(([first, ...more]) => (more.length > 0 ? [`${prefix}${first}${delimiter}`] : []))
+ *         return Effect.succeed([...new Set(prefixes)])
+ *       },
+ *       listObjects: (bucket, prefix) => Effect.succeed(list(bucket, prefix)),
+ *       deleteObject: (bucket, key) => Effect.sync(() => void objects.delete(place(bucket, key))),
+ *       createSignedURL: () => Effect.fail(new NoSuchObject({ message: "objects in memory have no address" }))
+ *     } satisfies ObjectStore.Operations<never>)
+ *   }
+ * })
+ *
+ * const use = Effect.gen(function* () {
+ *   const operations = yield* store.init("example.com/store", { root: "r", bucket: "b", prefix: "" })
+ *   yield* operations.putObject("b", "backups/nightly/log", Stream.make(new TextEncoder().encode("{}")))
+ *   return {
+ *     exists: yield* operations.objectExists("b", "backups/nightly/log"),
+ *     keys: yield* operations.listObjects("b", "backups/"),
+ *     prefixes: yield* operations.listCommonPrefixes("b", "/", "backups/")
+ *   }
+ * })
+ * await Effect.runPromise(Effect.scoped(use)) // => { exists: true, keys: ["backups/nightly/log"], prefixes: ["backups/nightly/"] }
+ *
+ * const refused = Effect.flip(Effect.scoped(store.init("example.com/store", { root: "r", region: "here" })))
+ * const { message } = await Effect.runPromise(refused)
+ * message // => "config has invalid keys [region]; valid keys are [bucket caCert credentialsFile prefix root]"
+ * ```
+ */
 export const make = <Config, R>(store: {
   readonly config: Schema.ConstraintDecoder<Config> & { readonly fields: Schema.Struct.Fields }
   readonly init: (config: Config) => Effect.Effect<Operations<R>, Failure, R | Scope.Scope>

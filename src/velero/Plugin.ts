@@ -3,6 +3,8 @@
  *
  * As in Velero's Go SDK a plugin is registered by name with an initializer that runs at its first use, so that listing plugins
  * loads none of them.
+ *
+ * @module
  */
 import * as Data from "effect/Data"
 import * as Result from "effect/Result"
@@ -66,7 +68,20 @@ export class InvalidPluginList extends Data.TaggedError("InvalidPluginList")<{ r
   }
 }
 
-/** Checks names as Velero does: well-formed, and unique within a kind. */
+/**
+ * Checks names as Velero does: well-formed, and unique within a kind.
+ *
+ * @example
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Plugin from "velero-plugin-cnpg/velero/Plugin"
+ *
+ * const load = () => Promise.reject(new Error("loaded at its first call, not here"))
+ * const plugins = [Plugin.backupItemAction("example.com/a", load), Plugin.restoreItemActionV2("example.com/a", load)]
+ * Result.isSuccess(Plugin.list(plugins)) // => true
+ * Result.isFailure(Plugin.list([...plugins, Plugin.backupItemAction("example.com/a", load)])) // => true
+ * ```
+ */
 export const list = <R>(
   plugins: ReadonlyArray<Plugin<R>>
 ): Result.Result<ReadonlyArray<Plugin<R>>, InvalidPluginList> => {

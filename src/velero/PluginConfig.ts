@@ -7,6 +7,8 @@
  *
  * @see https://velero.io/docs/main/custom-plugins/#plugin-configuration
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/framework/common/plugin_config.go
+ *
+ * @module
  */
 import * as EffectConfig from "effect/Config"
 import * as Context from "effect/Context"
@@ -141,7 +143,40 @@ export interface Reader {
   readonly owner: string
 }
 
-/** Reads the configuration of an action; without a schema nothing is looked up. */
+/**
+ * Reads the configuration of an action; without a schema nothing is looked up.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as Actions from "velero-plugin-cnpg/testing/Actions"
+ * import { info } from "velero-plugin-cnpg/velero/Action"
+ * import * as BackupItemAction from "velero-plugin-cnpg/velero/BackupItemAction"
+ *
+ * // ConfigMaps hold strings; every key needs a default, for where there is no ConfigMap.
+ * const Config = Schema.Struct({
+ *   copies: Schema.FiniteFromString.pipe(Schema.withDecodingDefaultKey(Effect.succeed("1")))
+ * })
+ *
+ * const action = BackupItemAction.make({
+ *   selector: {},
+ *   config: Config,
+ *   decode: Schema.Struct({}),
+ *   fetch: (_, { config }) => Effect.succeed(config),
+ *   transform: (_, config: typeof Config.Type) => Result.succeed(info(`${config.copies} copies`)),
+ *   encode: (item, note) => ({ item, notes: [note] })
+ * })
+ *
+ * const pod = { kind: "Pod", metadata: { name: "a" } }
+ * const lines = (config: Record<string, string>) =>
+ *   Effect.runPromise(Effect.map(Actions.backUp(action, pod, { config }), (stored) => stored.lines))
+ * await lines({}) // => [["info", "1 copies"]]
+ * await lines({ copies: "3" }) // => [["info", "3 copies"]]
+ * await lines({ copy: "3" }).catch(({ name }) => name) // => "InvalidPluginConfig"
+ * ```
+ */
 export const reader = <Config>(
   schema: Schema.ConstraintDecoder<Config> | undefined
 ): ((call: Reader) => Effect.Effect<Config, AmbiguousPluginConfig | InvalidPluginConfig, PluginConfig>) => {

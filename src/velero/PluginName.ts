@@ -4,6 +4,8 @@
  * A name that Velero refuses makes its *server* exit, so a list of plugins is checked before it is served.
  *
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/framework/common/server_mux.go (ValidatePluginName)
+ *
+ * @module
  */
 import * as Data from "effect/Data"
 import * as Result from "effect/Result"
@@ -29,7 +31,18 @@ export const subdomainProblems = (value: string): ReadonlyArray<string> => [
       ])
 ]
 
-/** `<DNS subdomain>/<name>`, and not among `existing`, which are the names of the same kind. */
+/**
+ * `<DNS subdomain>/<name>`, and not among `existing`, which are the names of the same kind.
+ *
+ * @example
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as PluginName from "velero-plugin-cnpg/velero/PluginName"
+ *
+ * Result.isSuccess(PluginName.validate("example.com/my-plugin", new Set())) // => true
+ * Result.isFailure(PluginName.validate("my-plugin", new Set())) // => true
+ * ```
+ */
 export const validate = (name: string, existing: ReadonlySet<string>): Result.Result<string, InvalidPluginName> => {
   const fail = (detail: string) => Result.fail(new InvalidPluginName({ detail }))
   const parts = name.split("/")

@@ -2,6 +2,8 @@
  * How plugins and Velero point at resources: selectors (which items an action is called for) and identifiers (one object).
  *
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/velero/shared.go
+ *
+ * @module
  */
 
 /**

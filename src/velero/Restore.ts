@@ -2,6 +2,8 @@
  * The Velero Restore that an action works for, as far as actions read it.
  *
  * @see https://pkg.go.dev/github.com/vmware-tanzu/velero/pkg/apis/velero/v1#Restore
+ *
+ * @module
  */
 import * as Schema from "effect/Schema"
 import * as View from "./View.ts"
@@ -43,6 +45,15 @@ export const describe = ({ metadata }: Restore): string => `${metadata?.namespac
  * The namespace that an item of `namespace` will land in.
  *
  * **Gotchas**: Velero maps namespaces *after* the actions ran, so an item and its `itemFromBackup` still carry the original.
+ *
+ * @example
+ * ```ts
+ * import * as Restore from "velero-plugin-cnpg/velero/Restore"
+ *
+ * const restore = { spec: { namespaceMapping: { shop: "shop-restored" } } }
+ * Restore.targetNamespace(restore, "shop") // => "shop-restored"
+ * Restore.targetNamespace(restore, "other") // => "other"
+ * ```
  */
 export const targetNamespace = (restore: Restore, namespace: string): string => {
   const mapping = restore.spec?.namespaceMapping

@@ -7,6 +7,8 @@
  * leaves the item out and makes the restore PartiallyFailed.
  *
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/velero/restoreitemaction/v2/restore_item_action.go
+ *
+ * @module
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
@@ -76,7 +78,43 @@ export interface RestoreItemAction<R> {
   readonly areAdditionalItemsReady: ((request: ReadyRequest) => Effect.Effect<boolean, Failure, R>) | undefined
 }
 
-/** An action from its steps. The same action can be registered as v1 or, with operations or without, as v2. */
+/**
+ * An action from its steps. The same action can be registered as v1 or, with operations or without, as v2.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Result from "effect/Result"
+ * import * as Schema from "effect/Schema"
+ * import * as Actions from "velero-plugin-cnpg/testing/Actions"
+ * import { info } from "velero-plugin-cnpg/velero/Action"
+ * import * as RestoreItemAction from "velero-plugin-cnpg/velero/RestoreItemAction"
+ * import * as View from "velero-plugin-cnpg/velero/View"
+ *
+ * // Leaves out what some controller owned when it was backed up: it will be made again.
+ * const action = RestoreItemAction.make({
+ *   selector: { includedResources: ["configmaps"] },
+ *   decode: Schema.Struct({ metadata: View.Metadata }),
+ *   // Owners are taken from the item before it gets here.
+ *   fetch: (_, { itemFromBackup }) =>
+ *     Effect.map(
+ *       Schema.decodeUnknownEffect(Schema.Struct({ metadata: View.Metadata }))(itemFromBackup.tree),
+ *       ({ metadata }) => (metadata.ownerReferences ?? []).some(({ controller }) => controller === true)
+ *     ),
+ *   transform: ({ metadata }, isOwned: boolean) => Result.succeed({ isOwned, name: metadata.name }),
+ *   encode: (item, { isOwned, name }) => ({ item, skip: isOwned, notes: isOwned ? [info(`left ${name} out`)] : [] })
+ * })
+ *
+ * const item = { kind: "ConfigMap", metadata: { name: "a" } }
+ * const owner = { apiVersion: "v1", kind: "Site", name: "a", uid: "u", controller: true }
+ * const itemFromBackup = { ...item, metadata: { ...item.metadata, ownerReferences: [owner] } }
+ * const owned = await Effect.runPromise(Actions.restore(action, item, { itemFromBackup }))
+ * owned.skip // => true
+ * owned.lines // => [["info", "left a out"]]
+ * const free = await Effect.runPromise(Actions.restore(action, item))
+ * free.skip // => false
+ * ```
+ */
 export const make = <View, Facts, Decision, R, Config = undefined>(
   steps: Steps<View, Config, RestoreRequest<Config>, Facts, Decision, RestoreReply, R> & {
     readonly operations?: RestoreOperations<R>

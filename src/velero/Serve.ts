@@ -3,6 +3,8 @@
  *
  * The process is handed in by `bin/`; nothing here looks at it by itself. Starting loads no plugin and touches no cluster: an
  * executable that fails to start makes Velero's server exit.
+ *
+ * @module
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

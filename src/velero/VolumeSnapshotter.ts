@@ -2,6 +2,8 @@
  * Volume snapshotters: take and restore snapshots of the volumes behind PersistentVolumes.
  *
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/velero/volumesnapshotter/v1/volume_snapshotter.go
+ *
+ * @module
  */
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
@@ -51,7 +53,41 @@ export interface VolumeSnapshotter<R> {
 /** Keys that Velero adds to a location's config. */
 export const hostKeys = ["credentialsFile"] as const
 
-/** A snapshotter from the schema of its configuration and the effect that makes it. */
+/**
+ * A snapshotter from the schema of its configuration and the effect that makes it.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import * as Item from "velero-plugin-cnpg/velero/Item"
+ * import * as Json from "velero-plugin-cnpg/velero/Json"
+ * import * as VolumeSnapshotter from "velero-plugin-cnpg/velero/VolumeSnapshotter"
+ *
+ * const snapshotter = VolumeSnapshotter.make({
+ *   config: Schema.Struct({}),
+ *   init: () =>
+ *     Effect.succeed({
+ *       createSnapshot: (volumeId) => Effect.succeed(`snapshot-of-${volumeId}`),
+ *       createVolumeFromSnapshot: ({ snapshotId }) => Effect.succeed(snapshotId.replace("snapshot-of-", "copy-of-")),
+ *       getVolumeInfo: () => Effect.succeed({ type: "disk", iops: undefined }),
+ *       deleteSnapshot: () => Effect.void,
+ *       // No id: another snapshotter is in charge of the volume.
+ *       getVolumeID: (volume) => Effect.succeed(Json.slice(volume.text, ["spec", "disk"]) === undefined ? "" : "disk-1"),
+ *       setVolumeID: (volume, id) => Effect.succeed(Item.patch(volume, [Json.set(["spec", "disk"], id)]))
+ *     } satisfies VolumeSnapshotter.Operations<never>)
+ * })
+ *
+ * const volume = Item.fromObject({ kind: "PersistentVolume", spec: { disk: "disk-1" } })
+ * const use = Effect.gen(function* () {
+ *   const operations = yield* snapshotter.init("example.com/snapshotter", {})
+ *   const snapshotId = yield* operations.createSnapshot(yield* operations.getVolumeID(volume), "", {})
+ *   const copy = yield* operations.createVolumeFromSnapshot({ snapshotId, volumeType: "disk", volumeAZ: "", iops: undefined })
+ *   return (yield* operations.setVolumeID(volume, copy)).text
+ * })
+ * await Effect.runPromise(Effect.scoped(use)) // => `{"kind":"PersistentVolume","spec":{"disk":"copy-of-disk-1"}}`
+ * ```
+ */
 export const make = <Config, R>(snapshotter: {
   readonly config: Schema.ConstraintDecoder<Config> & { readonly fields: Schema.Struct.Fields }
   readonly init: (config: Config) => Effect.Effect<Operations<R>, Failure, R | Scope.Scope>
