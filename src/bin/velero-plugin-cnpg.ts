@@ -43,6 +43,10 @@ const plugins: ReadonlyArray<Plugin.Plugin<Services | Kubernetes>> = [
   Plugin.restoreItemActionV2(
     "velero-cnpg/backup-restore-plugin",
     async () => (await import("../cnpg/BackupRestore.ts")).action
+  ),
+  Plugin.restoreItemActionV2(
+    "velero-cnpg/declarative-object-restore-plugin",
+    async () => (await import("../cnpg/DeclarativeRestore.ts")).action
   )
 ]
 

@@ -27,6 +27,7 @@ export interface Metadata {
   readonly deletionTimestamp?: string
   readonly labels?: Strings
   readonly annotations?: Strings
+  readonly finalizers?: ReadonlyArray<string>
   readonly ownerReferences?: ReadonlyArray<{ readonly kind: string; readonly name: string; readonly uid: string }>
 }
 
@@ -287,6 +288,14 @@ export const clusters = cnpg<Cluster>("Cluster", "clusters")
 export const backups = cnpg<Backup>("Backup", "backups")
 export const scheduledBackups = cnpg<Anything>("ScheduledBackup", "scheduledbackups")
 export const poolers = cnpg<Anything>("Pooler", "poolers")
+export const databases = cnpg<Anything>("Database", "databases")
+export const publications = cnpg<Anything>("Publication", "publications")
+export const subscriptions = cnpg<Anything>("Subscription", "subscriptions")
+export const imageCatalogs = cnpg<Anything>("ImageCatalog", "imagecatalogs")
+export const clusterImageCatalogs: Resource<Anything> = {
+  ...cnpg<Anything>("ClusterImageCatalog", "clusterimagecatalogs"),
+  namespaced: false
+}
 export const objectStores: Resource<{ readonly spec: { readonly configuration: StoreConfiguration } }> = {
   group: "barmancloud.cnpg.io",
   version: "v1",

@@ -158,7 +158,13 @@ describe("discovery", () => {
       ""
     ],
     ["RestoreItemActionV2", plugin.poolerPodRestore, "replicasets.apps pods", "cnpg.io/poolerName"],
-    ["RestoreItemActionV2", plugin.backupRestore, "backups.postgresql.cnpg.io", ""]
+    ["RestoreItemActionV2", plugin.backupRestore, "backups.postgresql.cnpg.io", ""],
+    [
+      "RestoreItemActionV2",
+      plugin.declarativeRestore,
+      "databases.postgresql.cnpg.io publications.postgresql.cnpg.io subscriptions.postgresql.cnpg.io databaseroles.postgresql.cnpg.io",
+      ""
+    ]
   ] as const
 
   it.live("lists kinds, names and the file to start, in the order in which they act", () =>

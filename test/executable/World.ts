@@ -30,7 +30,8 @@ export const plugin = {
   secretRestore: "velero-cnpg/secret-restore-plugin",
   poolerRestore: "velero-cnpg/pooler-resource-restore-plugin",
   poolerPodRestore: "velero-cnpg/pooler-pod-restore-plugin",
-  backupRestore: "velero-cnpg/backup-restore-plugin"
+  backupRestore: "velero-cnpg/backup-restore-plugin",
+  declarativeRestore: "velero-cnpg/declarative-object-restore-plugin"
 } as const
 
 export const backupPlugins = [plugin.clusterBackup, plugin.ownedBackup]
@@ -41,7 +42,8 @@ export const restorePlugins = [
   plugin.secretRestore,
   plugin.poolerRestore,
   plugin.poolerPodRestore,
-  plugin.backupRestore
+  plugin.backupRestore,
+  plugin.declarativeRestore
 ]
 
 export const kind = {

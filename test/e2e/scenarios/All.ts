@@ -4,6 +4,7 @@ import { backupChoice } from "./BackupChoice.ts"
 import { filesystemStore } from "./FilesystemStore.ts"
 import { apiStops, pluginKilled } from "./Faults.ts"
 import { data } from "./Data.ts"
+import { declarativeObjects } from "./DeclarativeObjects.ts"
 import { fourClusters } from "./FourClusters.ts"
 import { inPlace } from "./InPlace.ts"
 import { mappedBesideTheLiving } from "./MappedBesideTheLiving.ts"
@@ -34,5 +35,6 @@ export const scenarios: ReadonlyArray<Scenario> = [
   pooler,
   filesystemStore,
   pluginList,
-  data
+  data,
+  declarativeObjects
 ]
