@@ -67,7 +67,13 @@ export interface ClusterSpec {
     readonly connectionParameters?: Strings
   }>
   readonly backup?: { readonly barmanObjectStore?: BarmanObjectStore; readonly volumeSnapshot?: object }
-  readonly replica?: { readonly enabled?: boolean; readonly source: string; readonly primary?: string }
+  readonly replica?: {
+    readonly enabled?: boolean
+    readonly source: string
+    readonly self?: string
+    readonly primary?: string
+    readonly minApplyDelay?: string
+  }
   readonly [field: string]: unknown
 }
 

@@ -1,7 +1,7 @@
 /** Whether the operator recovers a restored Cluster: from what, into what, and with nothing of the old life in its way. */
 import * as Effect from "effect/Effect"
 import type { Place } from "./Cluster.ts"
-import { barmanCloud, bringUp, jobsOf, storeName } from "./Cluster.ts"
+import { barmanCloud, bringUp, jobsOf, storeConfiguration, storeName } from "./Cluster.ts"
 import type { Anything, ApplicationDatabase, Container, Job, Resource, Saved } from "./Objects.ts"
 import * as Objects from "./Objects.ts"
 import { until } from "./Poll.ts"
@@ -13,6 +13,8 @@ export interface Source {
   readonly serverName: string
   readonly backupId: string | undefined
   readonly application: ApplicationDatabase
+  /** Whether the archive is the Cluster's `barmanObjectStore`; default: the Barman Cloud plugin's. */
+  readonly inTree?: boolean
 }
 
 /** `{cluster}-{YYYYMMDD-HHMMSS}` */
@@ -41,7 +43,7 @@ export const destinationOf = Effect.fnUntraced(function* ({ name, namespace }: P
 /** Waits for the operator to begin the recovery, and verifies all of it. Yields the server name that the Cluster archives under. */
 export const verify = Effect.fn("Recovery.verify")(function* (place: Place, source: Source) {
   const job = yield* recoveryJob(place)
-  yield* verifyJob(place, job)
+  yield* verifyJob(place, source, job)
   yield* verifyCluster(place, source)
   yield* verifyRebuilt(place)
   yield* verifyConfigMap(place, source)
@@ -73,7 +75,7 @@ export const recoveryJob = Effect.fnUntraced(function* (place: Place) {
 
 const words = ({ args = [], command = [] }: Container): ReadonlyArray<string> => [...command, ...args]
 
-const verifyJob = Effect.fnUntraced(function* (place: Place, { spec }: Saved<Job>) {
+const verifyJob = Effect.fnUntraced(function* (place: Place, { inTree = false }: Source, { spec }: Saved<Job>) {
   const { containers, initContainers = [] } = spec.template.spec
   const [main] = containers
   yield* Verify.that(
@@ -84,7 +86,7 @@ const verifyJob = Effect.fnUntraced(function* (place: Place, { spec }: Saved<Job
   const env = main?.env?.find(({ name }) => name === "CLUSTER_NAME")
   yield* Verify.equal("the Cluster that the recovery Job reads its source from", env?.value, place.name)
   const sidecar = initContainers.find(({ name }) => name === "plugin-barman-cloud")
-  yield* Verify.equal("the Barman Cloud sidecar's arguments", sidecar?.args, ["restore"])
+  yield* Verify.equal("the Barman Cloud sidecar's arguments", sidecar?.args, inTree ? undefined : ["restore"])
   const jobs = yield* jobsOf(place)
   yield* Verify.equal(
     "the Cluster's only Job",
@@ -95,9 +97,9 @@ const verifyJob = Effect.fnUntraced(function* (place: Place, { spec }: Saved<Job
 
 const verifyCluster = Effect.fnUntraced(function* (
   { name, namespace }: Place,
-  { application, backupId, serverName }: Source
+  { application, backupId, inTree = false, serverName }: Source
 ) {
-  const { api } = yield* Stand
+  const { api, s3 } = yield* Stand
   const { spec } = yield* api.get(Objects.clusters, namespace, name)
   yield* Verify.equal("the Cluster's bootstrap", spec.bootstrap, {
     recovery: {
@@ -107,17 +109,24 @@ const verifyCluster = Effect.fnUntraced(function* (
     }
   })
   const external = spec.externalClusters?.find((entry) => entry.name === "clusterBackup")
-  yield* Verify.equal("the plugin that it recovers with", external?.plugin?.name, barmanCloud)
-  yield* Verify.equal("the archive that it recovers from", external?.plugin?.parameters, {
-    barmanObjectName: storeName,
-    serverName
-  })
   const archiver = spec.plugins?.find(({ isWALArchiver }) => isWALArchiver)
-  yield* Verify.equal("the ObjectStore that it archives to", archiver?.parameters?.["barmanObjectName"], storeName)
-  const destination = archiver?.parameters?.["serverName"] ?? ""
+  if (inTree) {
+    const store = storeConfiguration(s3.url)
+    yield* Verify.equal("the archive that it recovers from", external?.barmanObjectStore, { ...store, serverName })
+    const { serverName: _, ...own } = spec.backup?.barmanObjectStore ?? { destinationPath: "" }
+    yield* Verify.equal<object>("the store that it archives to", own, store)
+  } else {
+    yield* Verify.equal("the plugin that it recovers with", external?.plugin?.name, barmanCloud)
+    yield* Verify.equal("the archive that it recovers from", external?.plugin?.parameters, {
+      barmanObjectName: storeName,
+      serverName
+    })
+    yield* Verify.equal("the ObjectStore that it archives to", archiver?.parameters?.["barmanObjectName"], storeName)
+  }
+  const destination = inTree ? spec.backup?.barmanObjectStore?.serverName : archiver?.parameters?.["serverName"]
   yield* Verify.that(
     "it archives under a new server name",
-    serverNamePattern(name).test(destination) && destination !== serverName,
+    serverNamePattern(name).test(destination ?? "") && destination !== serverName,
     destination
   )
 })

@@ -5,8 +5,10 @@ import { filesystemStore } from "./FilesystemStore.ts"
 import { apiStops, pluginKilled } from "./Faults.ts"
 import { data } from "./Data.ts"
 import { declarativeObjects } from "./DeclarativeObjects.ts"
+import { defaultServerName } from "./DefaultServerName.ts"
 import { fourClusters } from "./FourClusters.ts"
 import { inPlace } from "./InPlace.ts"
+import { inTree } from "./InTree.ts"
 import { mappedBesideTheLiving } from "./MappedBesideTheLiving.ts"
 import { mappedOldGone } from "./MappedOldGone.ts"
 import { pluginList } from "./PluginList.ts"
@@ -14,6 +16,7 @@ import { withoutRights } from "./Permissions.ts"
 import { readable } from "./Readable.ts"
 import { onTopOfAnotherLife, onTopOfLiving, onTopOfRestored } from "./RestoreOnTop.ts"
 import { pooler } from "./Pooler.ts"
+import { replicaCluster } from "./ReplicaCluster.ts"
 import { restoreWithStatus } from "./RestoreWithStatus.ts"
 import { secondGeneration } from "./SecondGeneration.ts"
 
@@ -36,5 +39,8 @@ export const scenarios: ReadonlyArray<Scenario> = [
   filesystemStore,
   pluginList,
   data,
-  declarativeObjects
+  declarativeObjects,
+  inTree,
+  defaultServerName,
+  replicaCluster
 ]
