@@ -111,7 +111,7 @@ const verifyCluster = Effect.fnUntraced(function* (
   const external = spec.externalClusters?.find((entry) => entry.name === "clusterBackup")
   const archiver = spec.plugins?.find(({ isWALArchiver }) => isWALArchiver)
   if (inTree) {
-    const store = storeConfiguration(s3.url)
+    const store = storeConfiguration((yield* s3).url)
     yield* Verify.equal("the archive that it recovers from", external?.barmanObjectStore, { ...store, serverName })
     const { serverName: _, ...own } = spec.backup?.barmanObjectStore ?? { destinationPath: "" }
     yield* Verify.equal<object>("the store that it archives to", own, store)

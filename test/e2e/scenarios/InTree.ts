@@ -43,7 +43,7 @@ export const inTree: Scenario = {
           bootstrap: { initdb: source.application },
           backup: {
             barmanObjectStore: {
-              ...storeConfiguration(s3.url),
+              ...storeConfiguration((yield* s3).url),
               ...(says === undefined ? {} : { serverName: says })
             }
           }
