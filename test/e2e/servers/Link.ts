@@ -25,7 +25,8 @@ export const open = Effect.fnUntraced(function* (to: number) {
       server.destroy()
     }
     for (const socket of [client, server]) socket.once("error", end).once("close", end)
-    client.pipe(server).pipe(client)
+    client.pipe(server)
+    server.pipe(client)
   }
 
   const listener = yield* Effect.acquireRelease(
