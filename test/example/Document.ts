@@ -1,7 +1,7 @@
 /**
  * Documents whose code is included by reference.
  *
- * A fenced block below `<!-- code: src/example/Buckets.ts -->` is that file, one below `<!-- code: FILE name "title" -->` the
+ * A fenced block, of whatever language, below `<!-- code: src/example/Buckets.ts -->` is that file, one below `<!-- code: FILE name "title" -->` the
  * top-level declarations of these names and the `describe` blocks of these titles. `UPDATE_DOCS=1 npm run vitest -- Document`
  * writes them anew.
  */
@@ -35,23 +35,23 @@ const code = (reference: string): string => {
   return names.length === 0 ? read(path).trimEnd() : names.map((name) => statement(path, name)).join("\n\n")
 }
 
-const included = /(<!-- code: (.+?) -->\n+```ts\n)([\s\S]*?)(^```$)/gm
+const included = /(<!-- code: (.+?) -->\n+```(\w+)\n)([\s\S]*?)(^```$)/gm
 
 /** Checks a document's included code; there is no other TypeScript in it. */
 export const assertIncluded = (path: string): void => {
   const text = read(path)
   if (process.env["UPDATE_DOCS"] !== undefined) {
-    const updated = text.replace(included, (_, before: string, reference: string, __, after: string) =>
+    const updated = text.replace(included, (_, before: string, reference: string, __, ___, after: string) =>
       [before, code(reference), "\n", after].join("")
     )
     Fs.writeFileSync(Path.join(repository, path), updated)
     return
   }
   const blocks = [...text.matchAll(included)]
-  for (const [, , reference = "", block] of blocks) assert.strictEqual(block, `${code(reference)}\n`, reference)
+  for (const [, , reference = "", , block] of blocks) assert.strictEqual(block, `${code(reference)}\n`, reference)
   assert.strictEqual(
     text.split("```ts\n").length - 1,
-    blocks.length,
+    blocks.filter(([, , , language]) => language === "ts").length,
     "every block of TypeScript is included by reference"
   )
 }
@@ -63,6 +63,19 @@ export const links = (path: string): ReadonlyArray<string> =>
     .filter((target) => !/^[a-z]+:/.test(target))
     .map((target) => Path.join(Path.dirname(path), target))
 
+/** What a heading is linked to by. */
+const anchors = (path: string): ReadonlyArray<string> =>
+  [...read(path).matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-")
+  )
+
 export const assertLinks = (path: string): void => {
   for (const link of links(path)) assert.isTrue(Fs.existsSync(Path.join(repository, link)), `${path} links to ${link}`)
+  for (const [, target = "", anchor = ""] of read(path).matchAll(/\]\(([^)#\s:]*)#([^)]+)\)/g)) {
+    const document = target === "" ? path : Path.join(Path.dirname(path), target)
+    assert.include(anchors(document), anchor, `${path} links to ${document}`)
+  }
 }

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as NewPlugin from "../../src/new-plugin/NewPlugin.ts"
 import * as VeleroHost from "../../src/testing/VeleroHost.ts"
+import * as Documents from "../example/Document.ts"
 import { backup, bytesOf, jsonOf } from "../example/Host.ts"
 import { repository, temporaryDirectory } from "../executable/Executable.ts"
 import * as Folder from "./Folder.ts"
@@ -59,28 +60,47 @@ describe("the folder", () => {
 })
 
 describe("docs/write-a-plugin.md, from an empty folder", () => {
-  let directory = ""
+  const document = Documents.read("docs/write-a-plugin.md")
   const name = "my-plugin"
+  let parent = ""
+  let directory = ""
   const executable = () => Path.join(directory, "dist", name)
+  /** What each command of the document printed. */
+  const printed = new Map<string, Folder.Finished>()
 
   beforeAll(async () => {
-    directory = Fs.mkdtempSync("/tmp/vpn-")
+    parent = Fs.mkdtempSync("/tmp/vpn-")
+    directory = Path.join(parent, name)
+    const [, steps = ""] = /<!-- steps -->\n+```sh\n([\s\S]*?)\n```/.exec(document) ?? []
+    let here = repository
     await Effect.runPromise(
-      Effect.gen(function* () {
-        yield* Folder.succeed(repository, "npm", "run", "--silent", "new-plugin", "--", name, directory)
-        Folder.install(directory)
-        yield* Folder.succeed(directory, "npm", "run", "--silent", "build")
+      Effect.forEach(steps.split("\n"), (step) => {
+        // The repository's own packages are there: these tests run on them.
+        if (step === "npm ci") return Effect.void
+        if (step === "npm install") return Effect.sync(() => Folder.install(here))
+        if (step.startsWith("cd ")) return Effect.sync(() => void (here = directory))
+        const command = step.replace(`../${name}`, directory)
+        return Effect.map(Folder.succeed(here, "sh", "-c", command), (finished) => printed.set(step, finished))
       })
     )
-    return () => Fs.rmSync(directory, { recursive: true, force: true })
+    return () => Fs.rmSync(parent, { recursive: true, force: true })
   }, 300_000)
 
-  it.live("passes its own tests", () =>
-    Effect.gen(function* () {
-      const { stderr } = yield* Folder.succeed(directory, "npm", "test", "--silent")
-      assert.include(stderr, " 2 pass\n 0 fail\n")
-    })
-  )
+  it("says where the folder is, and what to do there", () => {
+    const { stderr } = printed.get("npm run new-plugin -- my-plugin ../my-plugin") ?? {}
+    assert.include(stderr, `example.com/${name} is in ${directory}. Now: cd ${directory} && npm install && npm test`)
+  })
+
+  it("passes its own tests", () => {
+    assert.include(printed.get("npm test")?.stderr, " 2 pass\n 0 fail\n")
+  })
+
+  it("shows what the document shows", () => {
+    const [, output = ""] = /<!-- output: npm start -->\n+```\n([\s\S]*?)\n```/.exec(document) ?? []
+    const lines = (printed.get("npm start")?.stdout ?? "").trimEnd().split("\n")
+    const shown = lines.slice(lines.findIndex((line) => line.startsWith("Backup:")))
+    assert.strictEqual(shown.filter((line) => !line.includes("creationTimestamp")).join("\n"), output)
+  })
 
   it.live("fails them where the action changes what it does not own", () =>
     Effect.gen(function* () {
@@ -122,12 +142,33 @@ describe("docs/write-a-plugin.md, from an empty folder", () => {
     )
   )
 
-  it.live("shows people what it does, and which version it is", () =>
+  it.live("tells people which version it is", () =>
     Effect.gen(function* () {
       const version = yield* Folder.succeed(directory, executable(), "--version")
       assert.strictEqual(version.stdout.trim(), `${name} v0.1.0`)
-      const shown = yield* Folder.succeed(directory, executable(), "preview", "example.yaml")
-      assert.include(shown.stdout, `+    example.com/${name}: velero/preview`)
+    })
+  )
+
+  it.live("can be made from the package as well, which then comes from the registry", () =>
+    Effect.gen(function* () {
+      const root = Path.join(directory, "node_modules", "velero-plugin-cnpg")
+      const { bin, version } = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8")) as {
+        readonly bin: Readonly<Record<string, string>>
+        readonly version: string
+      }
+      const command = Path.join(root, bin["new-velero-plugin"] ?? "")
+      assert.include(document, "npx --package velero-plugin-cnpg new-velero-plugin my-plugin")
+      yield* Folder.succeed(parent, "node", command, "acme.io/other")
+      const files = (folder: string) =>
+        Fs.readdirSync(folder, { recursive: true })
+          .map(String)
+          .filter((path) => !/^(node_modules|dist|vendor)(\/|$)/.test(path))
+          .toSorted()
+      assert.deepStrictEqual(files(Path.join(parent, "other")), files(directory))
+      const made = JSON.parse(Fs.readFileSync(Path.join(parent, "other", "package.json"), "utf8")) as {
+        readonly dependencies: Readonly<Record<string, string>>
+      }
+      assert.strictEqual(made.dependencies["velero-plugin-cnpg"], version)
     })
   )
 
@@ -154,15 +195,13 @@ describe("docs/write-a-plugin.md, from an empty folder", () => {
 
   it.live("offers the SDK and not its inside", () =>
     Effect.gen(function* () {
-      const importing = (module: string) =>
-        Folder.run(directory, "bun", "-e", `console.log(typeof await import("velero-plugin-cnpg/${module}"))`)
-      for (const module of Folder.publicModules) {
-        const { code, stderr } = yield* importing(module)
-        assert.strictEqual(code, 0, `${module}: ${stderr}`)
-      }
-      for (const module of ["velero/wire/Registry", "testing/api-server/Store", "go-plugin/Server", "cnpg/Cluster"]) {
-        assert.strictEqual((yield* importing(module)).code, 1, module)
-      }
+      const inside = ["velero/wire/Registry", "testing/api-server/Store", "go-plugin/Server", "cnpg/Cluster"]
+      const script = `
+        for (const module of ${JSON.stringify([...Folder.publicModules, ...inside])}) {
+          await import("velero-plugin-cnpg/" + module).then(() => {}, () => console.log(module))
+        }`
+      const { stdout } = yield* Folder.succeed(directory, "bun", "-e", script)
+      assert.deepStrictEqual(stdout.trim().split("\n"), inside)
     })
   )
 })
