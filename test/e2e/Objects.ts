@@ -156,6 +156,14 @@ export interface VeleroStatus {
   readonly validationErrors?: ReadonlyArray<string>
 }
 
+/** What a volume is: one of these. */
+export interface PersistentVolumeSource {
+  readonly csi?: object
+  readonly hostPath?: { readonly path: string }
+  readonly local?: { readonly path: string }
+  readonly nodeAffinity?: object
+}
+
 /** A kind that is looked at as a whole, or for its metadata only. */
 export interface Anything {
   readonly spec?: Readonly<Record<string, unknown>>
@@ -222,7 +230,12 @@ export const configMaps = core<{ readonly data?: Strings }>("ConfigMap", "config
 export const services = core<Anything>("Service", "services")
 export const pods = core<Anything>("Pod", "pods")
 export const persistentVolumeClaims = core<{
-  readonly spec: { readonly accessModes: ReadonlyArray<string>; readonly resources: { readonly requests: Strings } }
+  readonly spec: {
+    readonly accessModes: ReadonlyArray<string>
+    readonly resources: { readonly requests: Strings }
+    readonly storageClassName?: string
+    readonly volumeName?: string
+  }
   readonly status?: { readonly phase?: string }
 }>("PersistentVolumeClaim", "persistentvolumeclaims")
 export const persistentVolumes: Resource<{
@@ -231,8 +244,8 @@ export const persistentVolumes: Resource<{
     readonly accessModes: ReadonlyArray<string>
     readonly persistentVolumeReclaimPolicy: string
     readonly claimRef?: { readonly namespace: string; readonly name: string; readonly uid: string }
-    readonly csi: object
-  }
+    readonly storageClassName?: string
+  } & PersistentVolumeSource
 }> = { ...core("PersistentVolume", "persistentvolumes"), namespaced: false }
 export const podDisruptionBudgets: Resource<Anything> = {
   group: "policy",
@@ -316,3 +329,4 @@ export const backupStorageLocations = velero<{
   readonly spec: object
   readonly status?: { readonly phase?: string; readonly message?: string }
 }>("BackupStorageLocation", "backupstoragelocations")
+export const volumeSnapshotLocations = velero<Anything>("VolumeSnapshotLocation", "volumesnapshotlocations")

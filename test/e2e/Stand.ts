@@ -64,9 +64,9 @@ export class Stand extends Context.Service<
     readonly useOperator: (version: Components.OperatorVersion) => Effect.Effect<void, StandError>
     /** Runs this Velero from now on. */
     readonly useVelero: (options: VeleroOptions) => Effect.Effect<void, StandError>
-    /** Runs this Velero beside the one in use, in a namespace of its own, until the scope closes. */
+    /** Runs a Velero of the same version beside the one in use, in a namespace of its own, until the scope closes. */
     readonly startVelero: (
-      options: VeleroOptions & { readonly namespace: string }
+      options: Omit<VeleroOptions, "version"> & { readonly namespace: string }
     ) => Effect.Effect<void, StandError, Scope.Scope>
   }
 >()("velero-plugin-cnpg/e2e/Stand") {}
@@ -105,6 +105,7 @@ const make = Effect.fnUntraced(function* (executables: Executables) {
   const veleroSlot = yield* makeSlot
   let operatorLog: string | undefined
   let velero: Built | undefined
+  let version: Components.VeleroVersion = Components.veleroVersions[0]
   const veleroPath = () => velero?.bin("velero") ?? "velero"
   const runCommand = (command: string, args: ReadonlyArray<string>) =>
     processes.run(command, args, { env: { KUBECONFIG: cluster.kubeconfig("admin") } }).pipe(
@@ -148,8 +149,9 @@ const make = Effect.fnUntraced(function* (executables: Executables) {
     useVelero: (options) =>
       Effect.map(veleroSlot(startVelero(options)), (built) => {
         velero = built
+        version = options.version
       }),
-    startVelero: (options) => Effect.asVoid(startVelero(options))
+    startVelero: (options) => Effect.suspend(() => Effect.asVoid(startVelero({ ...options, version })))
   })
 })
 

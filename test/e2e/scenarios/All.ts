@@ -1,6 +1,7 @@
 /** Every scenario, in the order of the table. */
 import type { Scenario } from "../Scenario.ts"
 import { backupChoice } from "./BackupChoice.ts"
+import { filesystemItems } from "./FilesystemItems.ts"
 import { filesystemStore } from "./FilesystemStore.ts"
 import { apiStops, pluginKilled } from "./Faults.ts"
 import { data } from "./Data.ts"
@@ -19,6 +20,7 @@ import { pooler } from "./Pooler.ts"
 import { replicaCluster } from "./ReplicaCluster.ts"
 import { restoreWithStatus } from "./RestoreWithStatus.ts"
 import { secondGeneration } from "./SecondGeneration.ts"
+import { volumeSnapshots } from "./VolumeSnapshots.ts"
 
 export const scenarios: ReadonlyArray<Scenario> = [
   inPlace,
@@ -42,5 +44,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   declarativeObjects,
   inTree,
   defaultServerName,
-  replicaCluster
+  replicaCluster,
+  filesystemItems,
+  volumeSnapshots
 ]
