@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Build from "./Build.ts"
+import type { VeleroVersion } from "./Components.ts"
 import * as Components from "./Components.ts"
 import * as Namespace from "./Namespace.ts"
 import type { Executables, Pack } from "./Packs.ts"
@@ -58,12 +59,16 @@ const startOperator = ({ operator }: Pair) =>
 /** What the CNPG pack may do in the cluster: what `deploy/rbac.yaml` grants, or everything, as the other packs. */
 export type Rights = "least" | "all"
 
+/** Velero whose own actions take their user from the environment as well, and need rights that the packs do not. */
+const sharesUser: ReadonlyArray<VeleroVersion> = ["1.14.1"]
+
 const startVelero = ({ velero }: Pair, packs: ReadonlyArray<Pack>, rights: Rights) =>
   Terminal.during(
     `start Velero ${velero} with ${packs.join(", ")}`,
     Effect.gen(function* () {
       const { useVelero } = yield* Stand
-      const pluginUser = rights === "least" && packs.every((pack) => pack === "cnpg") ? "restricted" : "admin"
+      const isRestricted = rights === "least" && !sharesUser.includes(velero) && packs.every((pack) => pack === "cnpg")
+      const pluginUser = isRestricted ? "restricted" : "admin"
       yield* useVelero({ version: velero, packs, pluginUser })
       yield* LeastRights.grant()
     })

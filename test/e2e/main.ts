@@ -90,6 +90,11 @@ const command = Command.make(
       Flag.withMetavar("NAME,..."),
       Flag.withDescription(`Scenarios to run: ${scenarios.map(({ name }) => name).join(", ")}`)
     ),
+    json: Flag.String("json").pipe(
+      Flag.optional,
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("Writes the results there, for other programs")
+    ),
     rights: Flag.Literals("rights", ["least", "all"]).pipe(
       Flag.withDefault("least"),
       Flag.withDescription("Of the CNPG pack in the cluster: least is what deploy/rbac.yaml grants")
@@ -107,7 +112,7 @@ const command = Command.make(
       Flag.withDescription("Version of CloudNativePG's operator")
     )
   },
-  Effect.fnUntraced(function* ({ keep, matrix, only, operator, packs, plugin, rights, velero }) {
+  Effect.fnUntraced(function* ({ json, keep, matrix, only, operator, packs, plugin, rights, velero }) {
     const chosen = yield* choose(Option.getOrUndefined(only))
     const files = executables(plugin, packs)
     for (const pack of keep ? (["cnpg"] as const) : new Set(chosen.flatMap(packsOf))) {
@@ -118,6 +123,9 @@ const command = Command.make(
     const pair = { velero, operator }
     if (keep) return yield* Run.keep(pair, files, rights, example)
     const results = yield* Run.run(planOf(chosen, pair, matrix), files, rights)
+    yield* Effect.forEach(Option.toArray(json), (file) =>
+      Effect.sync(() => Fs.writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`))
+    )
     yield* Terminal.line(`\n${Report.table(results, process.stdout.columns ?? 160)}\n`)
     if (results.some(({ passed }) => !passed)) {
       yield* Terminal.line(`Logs of the servers: ${yield* Processes.Processes.use(({ keepLogs }) => keepLogs)}\n`)
