@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as Buckets from "../../src/example/Buckets.ts"
 import { store } from "../../src/example/CustomObjectStore.ts"
+import * as ObjectStores from "../../src/testing/ObjectStores.ts"
 import type { Operations } from "../../src/velero/ObjectStore.ts"
 import * as Fixtures from "../velero/Fixtures.ts"
 
@@ -182,5 +183,11 @@ describe("the configuration", () => {
         "config has invalid keys [region]; valid keys are [bucket caCert credentialsFile prefix]"
       )
     })
+  )
+})
+
+describe("against a plain map", () => {
+  it.effect.prop("any sequence of calls has the same outcome", { calls: ObjectStores.calls }, ({ calls }) =>
+    using((operations) => ObjectStores.compare(operations, "b", calls))
   )
 })

@@ -14,6 +14,7 @@ import { defaultKeyFile, keySource, objectStore, secretOf } from "../../src/file
 import * as SignedUrl from "../../src/filesystem/SignedUrl.ts"
 import * as SigningKeys from "../../src/filesystem/SigningKeys.ts"
 import * as Memory from "../../src/kubernetes/Memory.ts"
+import * as ObjectStores from "../../src/testing/ObjectStores.ts"
 import * as World from "./World.ts"
 
 const { bucket } = World
@@ -166,5 +167,18 @@ describe("a Secret", () => {
       const source = yield* Effect.provide(keySource({ root: "/r", signingKeySecret: "keys" }), env)
       assert.strictEqual(source.where, "secret backup-system/keys")
     }).pipe(Effect.provide(services))
+  )
+})
+
+describe("against a plain map", () => {
+  it.live.prop(
+    "any sequence of Velero's calls has the same outcome",
+    { calls: ObjectStores.calls },
+    ({ calls }) =>
+      Effect.flatMap(location(), ({ store }) => ObjectStores.compare(store, bucket, calls)).pipe(
+        Effect.scoped,
+        Effect.provide(services)
+      ),
+    { arbitrary: { runs: 50 }, timeout: 300_000 }
   )
 })
