@@ -50,7 +50,8 @@ const Replica = Schema.Struct({
   self: View.optional(Schema.String),
   primary: View.optional(Schema.String),
   source: View.optional(Schema.String),
-  enabled: View.optional(Schema.Boolean)
+  enabled: View.optional(Schema.Boolean),
+  promotionToken: View.optional(Schema.String)
 })
 
 export const Cluster = Schema.Struct({

@@ -128,15 +128,39 @@ const withoutStatus = (cluster: Cluster, restore: Restore): Pick<Decision, "patc
     : { patches: [], notes: [] }
 }
 
+/**
+ * A status of before said that the promotion token had been used. Without it the operator takes the promotion for one that is under
+ * way, leaves it to an instance, and makes none.
+ *
+ * @see https://github.com/cloudnative-pg/cloudnative-pg/blob/v1.30.0/internal/controller/cluster_controller.go (ShouldPromoteFromReplicaCluster)
+ */
+const withoutPromotion = (cluster: Cluster): Pick<Decision, "patches" | "notes"> =>
+  cluster.spec?.replica?.promotionToken
+    ? {
+        patches: [Json.remove(["spec", "replica", "promotionToken"])],
+        notes: [
+          info(
+            `${describe(cluster)}: spec.replica.promotionToken is removed, or the operator would wait for a promotion that no instance is there for`
+          )
+        ]
+      }
+    : { patches: [], notes: [] }
+
 /** What becomes of a Cluster. */
 export const transform = (cluster: Cluster, { restore, target }: Facts): Result.Result<Decision, Failure> => {
   const name = describe(cluster)
   const readFrom = recordedServerName(cluster)
   if (readFrom === undefined || target === undefined) {
+    // Policy `update` would take the token from a Cluster that lives.
+    const isUpdate = restore.spec?.existingResourcePolicy === "update"
+    const changes = [withoutStatus(cluster, restore), ...(isUpdate ? [] : [withoutPromotion(cluster)])]
     return Result.succeed({
-      patches: [],
+      patches: changes.flatMap(({ patches }) => patches),
       override: undefined,
-      notes: [info(`${name} has no annotation ${annotation.serverName}: it is restored as it is`)]
+      notes: [
+        info(`${name} has no annotation ${annotation.serverName}: it is restored as it is`),
+        ...changes.flatMap(({ notes }) => notes)
+      ]
     })
   }
   return Result.gen(function* () {
@@ -162,14 +186,20 @@ export const transform = (cluster: Cluster, { restore, target }: Facts): Result.
       restore: RestoreView.key(restore)
     }
     const status = withoutStatus(cluster, restore)
+    const promotion = withoutPromotion(cluster)
     const place = `ConfigMap ${namespace}/${configMapName} says so too`
     if (choice === "volumes") {
       return {
-        patches: [...(yield* RecoveryPlan.startOnVolumes(cluster, archive, destination)), ...status.patches],
+        patches: [
+          ...(yield* RecoveryPlan.startOnVolumes(cluster, archive, destination)),
+          ...status.patches,
+          ...promotion.patches
+        ],
         override,
         notes: [
           ...warnings,
           ...status.notes,
+          ...promotion.notes,
           info(
             `${name} starts in namespace ${namespace} on its restored volumes and archives under ${destination}; ${place}`
           )
@@ -180,12 +210,14 @@ export const transform = (cluster: Cluster, { restore, target }: Facts): Result.
     return {
       patches: [
         ...(yield* RecoveryPlan.recover(cluster, archive, { serverName: readFrom, backupId }, destination)),
-        ...status.patches
+        ...status.patches,
+        ...promotion.patches
       ],
       override,
       notes: [
         ...warnings,
         ...status.notes,
+        ...promotion.notes,
         info(
           `${name} recovers in namespace ${namespace} from server name ${readFrom}, ${backupId === undefined ? "newest backup" : `backup ${backupId}`}, and archives under ${destination}; ${place}`
         )

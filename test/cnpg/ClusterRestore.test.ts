@@ -470,6 +470,7 @@ describe("a status that Velero would restore", () => {
   it.effect.each([
     ["the Restore asks for statuses", orders, asking],
     ["the Restore asks for them, and for volumes", orders, ofVolumes],
+    ["the Restore asks for them, and nothing was recorded", cluster({}, { annotations: { other: "x" } }), asking],
     ["the Cluster asks for its own", annotated("true"), inPlace],
     ["the Cluster says what nobody understands", annotated("perhaps"), inPlace]
   ] as const)("is kept away by Velero's annotation, with a warning: %s", ([, item, restore]) =>
@@ -477,8 +478,11 @@ describe("a status that Velero would restore", () => {
       const { process } = yield* start([namespace("shop")])
       yield* now
       const outcome = yield* process.restore(action, item, restore)
-      assert.strictEqual(at(outcome.tree, "metadata", "annotations", "velero.io/restore-status"), "false")
-      assert.strictEqual(at(outcome.tree, "metadata", "annotations", "velero-cnpg/serverName"), "orders-v1")
+      const before = at(JSON.parse(typeof item === "string" ? item : textOf(item)), "metadata", "annotations")
+      assert.deepStrictEqual(at(outcome.tree, "metadata", "annotations"), {
+        ...(before as object),
+        "velero.io/restore-status": "false"
+      })
       const warnings = outcome.lines.filter(({ level }) => level === "Warn")
       assertLine(warnings, "Warn", /^Cluster shop\/orders: /, "status is not restored", "--status-include-resources")
     })
@@ -494,6 +498,40 @@ describe("a status that Velero would restore", () => {
         outcome.lines.map(({ level }) => level),
         ["Info"]
       )
+    })
+  )
+})
+
+describe("a promotion token, used in a life that is over", () => {
+  const spec = {
+    plugins: [archiver()],
+    bootstrap: { recovery: { source: "origin" } },
+    externalClusters: [{ name: "origin", connectionParameters: { host: "origin" } }],
+    replica: { enabled: false, source: "origin", promotionToken: "eyJ0b2tlbiI6IDF9" }
+  }
+  const volumes = restoreOf("volumes", {}, fromVolumes)
+  const update = { ...inPlace, spec: { existingResourcePolicy: "update" } }
+
+  it.effect.each([
+    ["of a Cluster that recovers", recorded(spec), inPlace],
+    ["of one that recovers under policy update, beside nothing that lives", recorded(spec), update],
+    ["of one that starts on its volumes", recorded(spec), volumes],
+    ["of one that is otherwise restored as it is", cluster(spec), inPlace]
+  ] as const)("goes, and the rest of spec.replica stays: %s", ([, item, restore]) =>
+    Effect.gen(function* () {
+      const { process } = yield* start([namespace("shop")])
+      yield* now
+      const outcome = yield* process.restore(action, item, restore)
+      assert.deepStrictEqual(at(outcome.tree, "spec", "replica"), { enabled: false, source: "origin" })
+      const lines = outcome.lines.filter(({ message }) => message.includes("promotionToken"))
+      assertLine(lines, "Info", "Cluster shop/orders", "spec.replica.promotionToken is removed")
+    })
+  )
+
+  it.effect("stays where policy update might take it from a Cluster that lives", () =>
+    Effect.gen(function* () {
+      const { process } = yield* start([])
+      assert.isTrue((yield* process.restore(action, cluster(spec), update)).isUntouched)
     })
   )
 })

@@ -105,7 +105,7 @@ export const firstJob = (place: Place) =>
   )
 
 /** Makes the volumes of a Cluster's claims, as a CSI provisioner does; the controllers bind them. */
-const provision = Effect.fnUntraced(function* ({ name, namespace }: Place) {
+export const provision = Effect.fnUntraced(function* ({ name, namespace }: Place) {
   const { api } = yield* Stand
   for (const { metadata, spec } of yield* api.list(
     Objects.persistentVolumeClaims,

@@ -73,6 +73,7 @@ export interface ClusterSpec {
     readonly self?: string
     readonly primary?: string
     readonly minApplyDelay?: string
+    readonly promotionToken?: string
   }
   readonly [field: string]: unknown
 }

@@ -21,6 +21,7 @@ import { replicaCluster } from "./ReplicaCluster.ts"
 import { restoreWithStatus } from "./RestoreWithStatus.ts"
 import { secondGeneration } from "./SecondGeneration.ts"
 import { volumeSnapshots } from "./VolumeSnapshots.ts"
+import { volumesOnly } from "./VolumesOnly.ts"
 
 export const scenarios: ReadonlyArray<Scenario> = [
   inPlace,
@@ -46,5 +47,6 @@ export const scenarios: ReadonlyArray<Scenario> = [
   defaultServerName,
   replicaCluster,
   filesystemItems,
-  volumeSnapshots
+  volumeSnapshots,
+  volumesOnly
 ]

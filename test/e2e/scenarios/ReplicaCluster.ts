@@ -36,7 +36,21 @@ interface Replica {
   readonly backupId: string
   readonly replica: NonNullable<ClusterSpec["replica"]>
   readonly bootstrap: NonNullable<ClusterSpec["bootstrap"]>
+  /** That it has been promoted with. */
+  readonly promotionToken?: string
 }
+
+/** What the leader of before gave up with; the operator checks its form. */
+const promotionToken = Buffer.from(
+  JSON.stringify({
+    latestCheckpointTimelineID: "1",
+    redoWalFile: "000000010000000000000007",
+    databaseSystemIdentifier: "7430000000000000000",
+    latestCheckpointREDOLocation: "0/7000028",
+    timeOfLatestCheckpoint: "Tue Nov  3 02:00:00 2026",
+    operatorVersion: "1.30.0"
+  })
+).toString("base64")
 
 const application = (name: string) => ({ database: name, owner: `${name}_owner` })
 
@@ -70,8 +84,23 @@ const replicas: ReadonlyArray<Replica> = [
     backupId: "20261104T060001",
     replica: { enabled: false, source: origin.name },
     bootstrap: { recovery: { ...application("promoted"), source: origin.name } }
+  },
+  {
+    name: "successor",
+    backupId: "20261104T070001",
+    replica: { self: "successor", primary: "successor", source: origin.name },
+    bootstrap: { recovery: { ...application("successor"), source: origin.name } },
+    promotionToken
   }
 ]
+
+/** The user gives the token, the instance notes that it has been promoted by it. */
+const promote = Effect.fnUntraced(function* (name: string, promotionToken: string) {
+  const { api } = yield* Stand
+  yield* api.patch(Objects.clusters, namespace, name, { spec: { replica: { promotionToken } } })
+  const status = { lastPromotionToken: promotionToken }
+  yield* api.patch(Objects.clusters, namespace, name, { status }, "status")
+})
 
 const externalsOf = ({ name }: Replica) => [origin, here(name, `${name}-v1`), warehouse]
 
@@ -85,7 +114,7 @@ export const replicaCluster: Scenario = {
     // With what the API server adds to a Cluster by default.
     const before = new Map<string, ClusterSpec>()
     for (const each of replicas) {
-      const { backupId, bootstrap, name, replica } = each
+      const { backupId, bootstrap, name, promotionToken, replica } = each
       const cluster = yield* createCluster(
         { namespace, name },
         {
@@ -98,6 +127,7 @@ export const replicaCluster: Scenario = {
         }
       )
       before.set(name, cluster.spec)
+      if (promotionToken !== undefined) yield* promote(name, promotionToken)
       yield* createBackup(cluster, { name: `${name}-newest`, backupId })
     }
     const backup = yield* Velero.backUp([namespace])
@@ -109,6 +139,7 @@ export const replicaCluster: Scenario = {
       const source = Shop.sourceOf(name, `${name}-v1`, backupId)
       yield* Verify.attempt(Recovery.verify({ namespace, name }, source))
       const { spec } = yield* api.get(Objects.clusters, namespace, name)
+      // Without the token of the promotion that is over.
       yield* Verify.equal(`spec.replica of ${name}`, spec.replica, before.get(name)?.replica)
       const others = (spec.externalClusters ?? []).filter((entry) => entry.name !== "clusterBackup")
       yield* Verify.equal<unknown>(`the external clusters of ${name}`, others, before.get(name)?.externalClusters)
