@@ -45,7 +45,7 @@ export interface Instance {
  * The programs, where PostgreSQL may run them. It refuses to run as root, and whoever it runs as instead cannot reach root's cache:
  * then they are copied.
  */
-const programs = Effect.gen(function* () {
+export const programs = Effect.gen(function* () {
   const processes = yield* Processes
   const built = yield* Effect.forEach(components, Build.build)
   // Barman puts sockets below TMPDIR, whose paths may have 107 characters and have 102 in /tmp.
@@ -64,29 +64,40 @@ const programs = Effect.gen(function* () {
     unprivilegedUser === undefined ? directory : Path.join(home, component.name)
   )
   return {
+    /** Theirs who run them. */
     home,
+    /** The interpreter that Barman runs with. */
+    python: Path.join(barman, "python"),
     postgres: (command: string) => Path.join(postgresql, "bin", command),
     barman: (command: string, args: ReadonlyArray<string>) => [
       Path.join(barman, "python"),
       Path.join(barman, "bin", command),
       ...args
     ],
-    env: {
-      HOME: home,
-      TMPDIR: Path.join(home, "tmp"),
-      LC_ALL: "C.UTF-8",
-      LD_LIBRARY_PATH: Packages.libraryPath(postgresql),
-      PYTHONPATH: Path.join(barman, "packages"),
-      PYTHONDONTWRITEBYTECODE: "1"
-    }
+    /** What lets them run by their names, anywhere. */
+    postgresEnv: {
+      PATH: `${Path.join(postgresql, "bin")}:/usr/bin:/bin`,
+      LD_LIBRARY_PATH: Packages.libraryPath(postgresql)
+    },
+    barmanEnv: { PATH: `${Path.join(barman, "bin")}:/usr/bin:/bin`, PYTHONPATH: Path.join(barman, "packages") }
   }
 })
 
+/** The environment of everything that runs here. */
+const environment = Effect.map(programs, ({ barmanEnv, home, postgresEnv }) => ({
+  ...postgresEnv,
+  ...barmanEnv,
+  HOME: home,
+  TMPDIR: Path.join(home, "tmp"),
+  LC_ALL: "C.UTF-8"
+}))
+
 const run = Effect.fnUntraced(function* (words: ReadonlyArray<string>, credentials: Strings = {}) {
   const processes = yield* Processes
-  const { env, home } = yield* programs
+  const { home } = yield* programs
+  const env = { ...(yield* environment), ...credentials }
   const [command = "", ...args] = words
-  return yield* processes.run(command, args, { env: { ...env, ...credentials }, cwd: home, unprivileged: true })
+  return yield* processes.run(command, args, { env, cwd: home, unprivileged: true })
 })
 
 /** One of Barman's commands on an archive. */
@@ -160,6 +171,20 @@ export const makeDirectory = Effect.fnUntraced(function* (name: string) {
   return directory
 })
 
+/** Makes a folder theirs who run PostgreSQL here. */
+export const takeOver = Effect.fnUntraced(function* (directory: string) {
+  if (unprivilegedUser === undefined) return
+  const { gid, uid } = unprivilegedUser
+  const { run: runAsRoot } = yield* Processes
+  yield* runAsRoot("chown", ["--recursive", `${uid}:${gid}`, directory])
+})
+
+/** `15.20` */
+export const version = Effect.gen(function* () {
+  const { postgres } = yield* programs
+  return /\d+(\.\d+)+/.exec(yield* run([postgres("postgres"), "--version"]))?.[0] ?? ""
+})
+
 /** An empty database, as PostgreSQL makes it. */
 export const initialise = Effect.fnUntraced(function* (directory: string) {
   const { postgres } = yield* programs
@@ -170,12 +195,20 @@ export const initialise = Effect.fnUntraced(function* (directory: string) {
 /** Starts the server and waits until it takes writes: a recovery is then over. It ends, as in a crash, with the scope. */
 export const start = Effect.fnUntraced(function* (instance: Instance) {
   const processes = yield* Processes
-  const { env, home, postgres } = yield* programs
+  const { home, postgres } = yield* programs
+  const env = { ...(yield* environment), ...instance.credentials }
+  const access = Path.join(instance.directory, "pg_hba.conf")
+  Fs.writeFileSync(access, "local all all trust\n", { mode: 0o644 })
+  Fs.chmodSync(access, 0o644)
   const settings = {
     listen_addresses: "",
     unix_socket_directories: instance.directory,
     fsync: "off",
     archive_mode: "on",
+    // Those of an instance in a pod lead to files of the pod.
+    hba_file: access,
+    ssl: "off",
+    logging_collector: "off",
     ...instance.settings
   }
   yield* processes.start(
@@ -183,7 +216,7 @@ export const start = Effect.fnUntraced(function* (instance: Instance) {
     postgres("postgres"),
     ["-D", pgdata(instance), ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])],
     // Its immediate shutdown, after which nothing of it stays in the system's shared memory.
-    { env: { ...env, ...instance.credentials }, cwd: home, unprivileged: true, endSignal: "SIGQUIT" }
+    { env, cwd: home, unprivileged: true, endSignal: "SIGQUIT" }
   )
   yield* Effect.raceFirst(
     untilTrue(
@@ -220,13 +253,13 @@ export const switchWal = Effect.fnUntraced(function* (instance: Instance) {
   return segment
 })
 
-/** A base backup; yields Barman's ids of all that the archive has. */
+/** A base backup; yields the id that Barman gave it. */
 export const backUp = Effect.fnUntraced(function* ({ directory }: Instance, archive: Archive) {
   yield* barman("barman-cloud-backup", ["--immediate-checkpoint", `--host=${directory}`, "--user=postgres"], archive)
   const list = JSON.parse(yield* barman("barman-cloud-backup-list", ["--format=json"], archive)) as {
     readonly backups_list: ReadonlyArray<{ readonly backup_id: string }>
   }
-  return list.backups_list.map(({ backup_id }) => backup_id)
+  return list.backups_list.at(-1)?.backup_id ?? ""
 })
 
 /** What the instance manager checks before it archives: that nobody else has archived there. */

@@ -130,6 +130,9 @@ export interface Job {
       readonly spec: {
         readonly containers: ReadonlyArray<Container>
         readonly initContainers?: ReadonlyArray<Container>
+        readonly volumes?: ReadonlyArray<{ readonly name: string }>
+        readonly serviceAccountName?: string
+        readonly securityContext?: { readonly runAsUser?: number }
       }
     }
   }
@@ -141,6 +144,10 @@ export interface Container {
   readonly image?: string
   readonly command?: ReadonlyArray<string>
   readonly args?: ReadonlyArray<string>
+  /** `Always`: an init container that goes on beside the others. */
+  readonly restartPolicy?: string
+  readonly startupProbe?: { readonly exec?: { readonly command: ReadonlyArray<string> } }
+  readonly volumeMounts?: ReadonlyArray<{ readonly name: string; readonly mountPath: string }>
   readonly env?: ReadonlyArray<{ readonly name: string; readonly value?: string }>
 }
 

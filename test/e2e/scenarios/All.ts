@@ -7,6 +7,7 @@ import { apiStops, pluginKilled } from "./Faults.ts"
 import { data } from "./Data.ts"
 import { declarativeObjects } from "./DeclarativeObjects.ts"
 import { defaultServerName } from "./DefaultServerName.ts"
+import { data, dataInPod } from "./Data.ts"
 import { fourClusters } from "./FourClusters.ts"
 import { inPlace } from "./InPlace.ts"
 import { inTree } from "./InTree.ts"
@@ -48,5 +49,6 @@ export const scenarios: ReadonlyArray<Scenario> = [
   replicaCluster,
   filesystemItems,
   volumeSnapshots,
-  volumesOnly
+  volumesOnly,
+  dataInPod
 ]
