@@ -188,7 +188,7 @@ export const run = Effect.fn("Pod.run")(function* ({ metadata, spec }: Saved<Job
     folder("service-account")
   )
   Fs.writeFileSync(folder("passwd"), accounts(user))
-  const ports = [environment.KUBERNETES_SERVICE_PORT, new URL(s3.url).port]
+  const ports = [environment.KUBERNETES_SERVICE_PORT, new URL((yield* s3).url).port]
   const network = yield* startNetwork(metadata.name, folder("network"), ports)
   if (isRoot) yield* processes.run("chown", ["--recursive", `${user}:${user}`, directory])
 

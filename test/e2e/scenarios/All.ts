@@ -1,24 +1,23 @@
 /** Every scenario, in the order of the table. */
 import type { Scenario } from "../Scenario.ts"
 import { backupChoice } from "./BackupChoice.ts"
-import { filesystemItems } from "./FilesystemItems.ts"
-import { filesystemStore } from "./FilesystemStore.ts"
-import { apiStops, pluginKilled } from "./Faults.ts"
-import { data } from "./Data.ts"
+import { data, dataInPod } from "./Data.ts"
 import { declarativeObjects } from "./DeclarativeObjects.ts"
 import { defaultServerName } from "./DefaultServerName.ts"
-import { data, dataInPod } from "./Data.ts"
+import { apiStops, pluginKilled } from "./Faults.ts"
+import { filesystemItems } from "./FilesystemItems.ts"
+import { filesystemStore } from "./FilesystemStore.ts"
 import { fourClusters } from "./FourClusters.ts"
 import { inPlace } from "./InPlace.ts"
 import { inTree } from "./InTree.ts"
 import { mappedBesideTheLiving } from "./MappedBesideTheLiving.ts"
 import { mappedOldGone } from "./MappedOldGone.ts"
-import { pluginList } from "./PluginList.ts"
 import { withoutRights } from "./Permissions.ts"
-import { readable } from "./Readable.ts"
-import { onTopOfAnotherLife, onTopOfLiving, onTopOfRestored } from "./RestoreOnTop.ts"
+import { pluginList } from "./PluginList.ts"
 import { pooler } from "./Pooler.ts"
+import { readable } from "./Readable.ts"
 import { replicaCluster } from "./ReplicaCluster.ts"
+import { onTopOfAnotherLife, onTopOfLiving, onTopOfRestored } from "./RestoreOnTop.ts"
 import { restoreWithStatus } from "./RestoreWithStatus.ts"
 import { secondGeneration } from "./SecondGeneration.ts"
 import { volumeSnapshots } from "./VolumeSnapshots.ts"
@@ -40,15 +39,15 @@ export const scenarios: ReadonlyArray<Scenario> = [
   apiStops,
   pluginKilled,
   pooler,
-  filesystemStore,
-  pluginList,
-  data,
   declarativeObjects,
   inTree,
   defaultServerName,
   replicaCluster,
-  filesystemItems,
-  volumeSnapshots,
   volumesOnly,
-  dataInPod
+  data,
+  dataInPod,
+  pluginList,
+  filesystemStore,
+  filesystemItems,
+  volumeSnapshots
 ]
