@@ -16,6 +16,19 @@ const plugins: ReadonlyArray<Plugin.Plugin<Services | Kubernetes>> = [
     "velero-cnpg/owned-resource-backup-plugin",
     async () => (await import("../cnpg/OwnedResourceBackup.ts")).action
   ),
+  Plugin.backupItemActionV2(
+    "velero-cnpg/contents-backup-plugin",
+    async () => (await import("../cnpg/ContentsBackup.ts")).action
+  ),
+  Plugin.itemBlockAction(
+    "velero-cnpg/item-block-plugin",
+    async () => (await import("../cnpg/ContentsBackup.ts")).blockAction
+  ),
+  // Before the Cluster's own: of one that lives that one has the last word.
+  Plugin.restoreItemActionV2(
+    "velero-cnpg/contents-restore-plugin",
+    async () => (await import("../cnpg/ContentsRestore.ts")).action
+  ),
   Plugin.restoreItemActionV2(
     "replicated.com/cnpg-restore-plugin",
     async () => (await import("../cnpg/ClusterRestore.ts")).action

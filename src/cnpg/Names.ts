@@ -1,5 +1,5 @@
 /** Names that CloudNativePG, the Barman Cloud plugin and this pack have agreed on with their users. */
-import type { Resource } from "../kubernetes/Kubernetes.ts"
+import { type Resource, resources as coreResources } from "../kubernetes/Kubernetes.ts"
 
 /** API group of Cluster, Backup, Pooler and their kin. */
 export const cnpgGroup = "postgresql.cnpg.io"
@@ -36,13 +36,46 @@ export const annotation = {
  */
 export const restoreStatus = "velero.io/restore-status"
 
+/**
+ * Velero's own annotation on a stored item: its additional items are backed up whatever the backup's filters say.
+ *
+ * @see https://github.com/vmware-tanzu/velero/blob/v1.18.3/pkg/backup/item_backupper.go (mustIncludeAdditionalItemAnnotation)
+ */
+export const mustIncludeAdditionalItems = "backup.velero.io/must-include-additional-items"
+
 /** The external cluster that a restored Cluster recovers from. */
 export const externalClusterName = "clusterBackup"
 
 /** The ConfigMap that tells Helm charts about server names. */
 export const configMapName = "cnpg-velero-override"
 
+const cnpg = (resource: string, kind: string, namespaced = true): Resource => ({
+  group: cnpgGroup,
+  version: "v1",
+  resource,
+  kind,
+  namespaced
+})
+
 export const resources = {
-  clusters: { group: cnpgGroup, version: "v1", resource: "clusters", kind: "Cluster", namespaced: true },
-  backups: { group: cnpgGroup, version: "v1", resource: "backups", kind: "Backup", namespaced: true }
+  clusters: cnpg("clusters", "Cluster"),
+  backups: cnpg("backups", "Backup"),
+  scheduledBackups: cnpg("scheduledbackups", "ScheduledBackup"),
+  poolers: cnpg("poolers", "Pooler"),
+  databases: cnpg("databases", "Database"),
+  publications: cnpg("publications", "Publication"),
+  subscriptions: cnpg("subscriptions", "Subscription"),
+  databaseRoles: cnpg("databaseroles", "DatabaseRole"),
+  imageCatalogs: cnpg("imagecatalogs", "ImageCatalog"),
+  clusterImageCatalogs: cnpg("clusterimagecatalogs", "ClusterImageCatalog", false),
+  /** Of the Barman Cloud plugin. */
+  objectStores: {
+    group: "barmancloud.cnpg.io",
+    version: "v1",
+    resource: "objectstores",
+    kind: "ObjectStore",
+    namespaced: true
+  },
+  configMaps: coreResources.configMaps,
+  secrets: { group: "", version: "v1", resource: "secrets", kind: "Secret", namespaced: true }
 } as const satisfies Record<string, Resource>

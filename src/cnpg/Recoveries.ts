@@ -12,6 +12,7 @@ import * as Archive from "./Archive.ts"
 import type { Cluster } from "./Cluster.ts"
 import { decodeCluster } from "./Cluster.ts"
 import { annotation, cnpgGroup, label, resources } from "./Names.ts"
+import { makeOnce } from "./Once.ts"
 import type { Completed } from "./RecordedBackup.ts"
 import { newest } from "./RecordedBackup.ts"
 
@@ -66,27 +67,6 @@ interface Owned {
 /** Whether an owner reference points at a CNPG object of a kind. */
 export const isCnpgOwner = (reference: Owned, kind: string): boolean =>
   reference.kind === kind && (reference.apiVersion ?? "").startsWith(`${cnpgGroup}/`)
-
-/** Runs each key's effect once for the current owner; waits for the one that is under way. */
-const makeOnce = () => {
-  let owner = ""
-  let known = new Map<string, Effect.Effect<unknown>>()
-  return <A>(forOwner: string, key: string, effect: Effect.Effect<A>): Effect.Effect<A> =>
-    Effect.suspend(() => {
-      if (forOwner !== owner) {
-        owner = forOwner
-        known = new Map()
-      }
-      const existing = known.get(key) as Effect.Effect<A> | undefined
-      if (existing !== undefined) return existing
-      return Effect.flatMap(Effect.cached(effect), (cached) => {
-        const raced = known.get(key) as Effect.Effect<A> | undefined
-        if (raced !== undefined) return raced
-        known.set(key, cached)
-        return cached
-      })
-    })
-}
 
 const make = Effect.gen(function* () {
   const kubernetes = yield* Kubernetes

@@ -22,8 +22,8 @@ import * as Json from "../velero/Json.ts"
 import * as Restore from "../velero/Restore.ts"
 import * as RestoreItemAction from "../velero/RestoreItemAction.ts"
 import * as View from "../velero/View.ts"
-import { Kubernetes } from "../kubernetes/Kubernetes.ts"
-import { label, resources } from "./Names.ts"
+import { findLiving } from "./Living.ts"
+import { label } from "./Names.ts"
 import { isCnpgOwner } from "./Recoveries.ts"
 
 const Secret = Schema.Struct({
@@ -140,16 +140,6 @@ const clusterOf = ({ metadata }: Secret): string | undefined =>
   metadata.labels?.[label.cluster] ??
   /^(.+)-(?:app|ca|replication|server|superuser)$/.exec(metadata.name)?.[1]
 
-/** The Cluster that a Secret belongs to, where it exists and Velero would overwrite the Secret. */
-const findLiving = Effect.fnUntraced(function* (name: string | undefined, namespace: string, restore: Restore.Restore) {
-  if (!name || restore.spec?.existingResourcePolicy !== "update") return undefined
-  const kubernetes = yield* Kubernetes
-  return yield* kubernetes.get(resources.clusters, namespace, name).pipe(
-    Effect.as(name),
-    Effect.catchTag("NotFound", () => Effect.undefined)
-  )
-})
-
 export const action = RestoreItemAction.make({
   selector: { includedResources: ["secrets"] },
   decode: Secret,
@@ -161,7 +151,7 @@ export const action = RestoreItemAction.make({
       isGenerated: isGenerated(original),
       from,
       to,
-      living: yield* findLiving(clusterOf(original), to, restore)
+      living: yield* findLiving(clusterOf(original) ?? "", to, restore)
     } satisfies Facts
   }),
   transform: (secret, facts: Facts) => Result.succeed(transform(secret, facts)),

@@ -24,7 +24,12 @@ export const Backup = Schema.Struct({
       includedNamespaces: View.optional(Schema.Array(Schema.String)),
       excludedNamespaces: View.optional(Schema.Array(Schema.String)),
       includedResources: View.optional(Schema.Array(Schema.String)),
-      excludedResources: View.optional(Schema.Array(Schema.String))
+      excludedResources: View.optional(Schema.Array(Schema.String)),
+      includedNamespaceScopedResources: View.optional(Schema.Array(Schema.String)),
+      excludedNamespaceScopedResources: View.optional(Schema.Array(Schema.String)),
+      /** Present where only labelled objects are backed up; what it asks for Velero knows. */
+      labelSelector: View.optional(Schema.Unknown),
+      orLabelSelectors: View.optional(Schema.Array(Schema.Unknown))
     })
   ),
   status: View.optional(Schema.Struct({ phase: View.optional(Schema.String) }))

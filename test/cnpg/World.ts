@@ -10,8 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Result from "effect/Result"
 import * as TestClock from "effect/testing/TestClock"
-import * as Recoveries from "../../src/cnpg/Recoveries.ts"
-import * as ServerNames from "../../src/cnpg/ServerNames.ts"
+import * as Services from "../../src/cnpg/Services.ts"
 import type { ApplyOptions, KubernetesError, KubernetesObject, Resource } from "../../src/kubernetes/Kubernetes.ts"
 import {
   describe,
@@ -31,6 +30,7 @@ import type { BackupItemAction } from "../../src/velero/BackupItemAction.ts"
 import * as Json from "../../src/velero/Json.ts"
 import * as PluginConfig from "../../src/velero/PluginConfig.ts"
 import type { Restore } from "../../src/velero/Restore.ts"
+import type { ResourceIdentifier } from "../../src/velero/Resources.ts"
 import type { RestoreItemAction } from "../../src/velero/RestoreItemAction.ts"
 
 // ---------------------------------------------------------------------------------------------------------------- objects
@@ -260,22 +260,24 @@ export interface Outcome {
   /** The very bytes that came, as Velero gets them for an unchanged item. */
   readonly isUntouched: boolean
   readonly skip: boolean
+  /** `secrets shop/orders-app`: what goes with it. */
+  readonly additionalItems: ReadonlyArray<string>
   /** What it logged at info and above. */
   readonly lines: ReadonlyArray<Line>
 }
 
-type Services = Kubernetes | Recoveries.Recoveries | ServerNames.ServerNames | PluginConfig.PluginConfig
+type Needs = Kubernetes | Services.Services | PluginConfig.PluginConfig
 
 /** A process of the plugin: it ends with the test's scope. */
 export interface Process {
   readonly backUp: (
-    action: BackupItemAction<Services>,
+    action: BackupItemAction<Needs>,
     item: KubernetesObject | string,
     backup?: Backup
   ) => Effect.Effect<Outcome, Failure>
   /** Of an item without `itemFromBackup` Velero's stripping is done here. */
   readonly restore: (
-    action: RestoreItemAction<Services>,
+    action: RestoreItemAction<Needs>,
     item: KubernetesObject | string,
     restore?: Restore,
     itemFromBackup?: string
@@ -312,11 +314,7 @@ const collect = (lines: Array<Line>) =>
 export const startProcess = (world: Pick<World, "layer">, configMaps: ReadonlyArray<PluginConfig.ConfigMap> = []) =>
   Effect.map(
     Layer.build(
-      Layer.fresh(
-        Layer.mergeAll(Recoveries.layer, ServerNames.layer).pipe(
-          Layer.provideMerge(Layer.merge(world.layer, PluginConfig.layerTest(configMaps)))
-        )
-      )
+      Layer.fresh(Services.layer.pipe(Layer.provideMerge(Layer.merge(world.layer, PluginConfig.layerTest(configMaps)))))
     ),
     (services): Process => {
       const encode = (item: KubernetesObject | string): Uint8Array =>
@@ -327,19 +325,23 @@ export const startProcess = (world: Pick<World, "layer">, configMaps: ReadonlyAr
           {
             readonly item: { readonly bytes: Uint8Array; readonly text: string; readonly tree: Tree }
             readonly skip?: boolean
+            readonly additionalItems?: ReadonlyArray<ResourceIdentifier>
           },
           Failure,
-          Services
+          Needs
         >
       ): Effect.Effect<Outcome, Failure> =>
         Effect.suspend(() => {
           const lines: Array<Line> = []
           return reply.pipe(
-            Effect.map(({ item, skip }) => ({
+            Effect.map(({ additionalItems = [], item, skip }) => ({
               text: item.text,
               tree: item.tree,
               isUntouched: item.bytes === bytes,
               skip: skip === true,
+              additionalItems: additionalItems.map(({ group, name, namespace, resource }) =>
+                describe({ group, resource, version: "", kind: "", namespaced: true }, namespace, name)
+              ),
               lines
             })),
             Effect.provide(Logger.layer([collect(lines)])),

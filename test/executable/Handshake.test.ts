@@ -144,9 +144,14 @@ const isRoot = possible(process.getuid?.() === 0, "sockets of other groups: only
 describe("discovery", () => {
   const owned =
     "persistentvolumeclaims pods services jobs.batch endpoints endpointslices.discovery.k8s.io poddisruptionbudgets.policy leases.coordination.k8s.io"
+  const referring =
+    "clusters.postgresql.cnpg.io objectstores.barmancloud.cnpg.io poolers.postgresql.cnpg.io databaseroles.postgresql.cnpg.io"
   const offered = [
     ["BackupItemActionV2", plugin.clusterBackup, "clusters.postgresql.cnpg.io", ""],
     ["BackupItemActionV2", plugin.ownedBackup, owned, "cnpg.io/cluster"],
+    ["BackupItemActionV2", plugin.contentsBackup, referring, ""],
+    ["ItemBlockAction", plugin.itemBlock, referring, ""],
+    ["RestoreItemActionV2", plugin.contentsRestore, referring, ""],
     ["RestoreItemActionV2", plugin.clusterRestore, "clusters.postgresql.cnpg.io", ""],
     ["RestoreItemActionV2", plugin.deploymentRestore, "deployments", ""],
     ["RestoreItemActionV2", plugin.ownedRestore, owned, "cnpg.io/cluster"],
@@ -190,11 +195,14 @@ describe("discovery", () => {
       const world = yield* Worlds.make()
       yield* world.session(({ client }) =>
         Effect.gen(function* () {
-          const { backupItemActionV2, restoreItemActionV2 } = yield* client
+          const { backupItemActionV2, itemBlockAction, restoreItemActionV2 } = yield* client
+          const kinds = {
+            BackupItemActionV2: backupItemActionV2,
+            ItemBlockAction: itemBlockAction,
+            RestoreItemActionV2: restoreItemActionV2
+          }
           for (const [kind, name, resources, selector] of offered) {
-            const { ResourceSelector } = yield* kind === "BackupItemActionV2"
-              ? backupItemActionV2.appliesTo({ plugin: name })
-              : restoreItemActionV2.appliesTo({ plugin: name })
+            const { ResourceSelector } = yield* kinds[kind].appliesTo({ plugin: name })
             assert.deepStrictEqual(ResourceSelector, {
               includedNamespaces: [],
               excludedNamespaces: [],

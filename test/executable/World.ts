@@ -24,6 +24,9 @@ import { executable, repository, temporaryDirectory } from "./Executable.ts"
 export const plugin = {
   clusterBackup: "replicated.com/cnpg-backup-plugin",
   ownedBackup: "velero-cnpg/owned-resource-backup-plugin",
+  contentsBackup: "velero-cnpg/contents-backup-plugin",
+  itemBlock: "velero-cnpg/item-block-plugin",
+  contentsRestore: "velero-cnpg/contents-restore-plugin",
   clusterRestore: "replicated.com/cnpg-restore-plugin",
   deploymentRestore: "replicated.com/deployment-restore-plugin",
   ownedRestore: "velero-cnpg/owned-resource-restore-plugin",
@@ -34,8 +37,9 @@ export const plugin = {
   declarativeRestore: "velero-cnpg/declarative-object-restore-plugin"
 } as const
 
-export const backupPlugins = [plugin.clusterBackup, plugin.ownedBackup]
+export const backupPlugins = [plugin.clusterBackup, plugin.ownedBackup, plugin.contentsBackup]
 export const restorePlugins = [
+  plugin.contentsRestore,
   plugin.clusterRestore,
   plugin.deploymentRestore,
   plugin.ownedRestore,
