@@ -119,6 +119,7 @@ export class Unavailable extends Data.TaggedError("Unavailable")<{ readonly what
   }
 }
 
+/** Everything that a call can fail with; each has a sentence that says what to do. */
 export type KubernetesError = NoCluster | NotFound | Forbidden | Rejected | Unavailable
 
 /** Which objects of a kind. Without a namespace: of all namespaces. */
@@ -127,6 +128,7 @@ export interface Selection {
   readonly labelSelector?: string
 }
 
+/** Who applies, as in `kubectl apply --server-side --field-manager=… --force-conflicts`. */
 export interface ApplyOptions {
   readonly fieldManager: string
   /** Take fields over that another manager owns, instead of a conflict. */

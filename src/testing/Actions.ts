@@ -66,6 +66,7 @@ export const restoration: Restore = {
 /** Level and text of a log line. */
 export type Line = readonly [level: string, message: string]
 
+/** What the action finds besides its item. */
 export interface World {
   /** Objects of the cluster. */
   readonly objects?: ReadonlyArray<KubernetesObject>

@@ -90,6 +90,7 @@ export interface KubernetesObject {
   readonly [field: string]: unknown
 }
 
+/** The metadata of an object, as far as the server looks at it. */
 export interface ObjectMeta {
   readonly name?: string
   readonly namespace?: string
@@ -146,6 +147,7 @@ export interface Request {
   readonly userAgent: string | undefined
 }
 
+/** A running server, and what a test does to it and asks of it. */
 export interface ApiServer {
   /** `https://127.0.0.1:<port>`, without a slash at its end. */
   readonly url: string
@@ -155,6 +157,7 @@ export interface ApiServer {
   readonly ca: string | undefined
   /** The text of a kubeconfig (JSON, thus YAML) with `url`, `token` and `ca`. */
   readonly kubeconfig: string
+  /** One object, as the server would answer it. */
   readonly get: (resource: Resource, namespace: string | undefined, name: string) => KubernetesObject | undefined
   /** Without a namespace: of all namespaces. */
   readonly list: (resource: Resource, namespace?: string) => ReadonlyArray<KubernetesObject>
@@ -172,6 +175,7 @@ export interface ApiServer {
   readonly addFault: (fault: Fault) => () => void
   /** In the order in which they were answered. */
   readonly requests: () => ReadonlyArray<Request>
+  /** Forgets the requests so far. */
   readonly clearRequests: () => void
   /** From now on these tokens and no others are valid. */
   readonly setTokens: (tokens: ReadonlyArray<string>) => void
@@ -181,6 +185,7 @@ export interface ApiServer {
   readonly connections: () => number
 }
 
+/** How the server is to behave. */
 export interface Options {
   readonly objects?: Iterable<KubernetesObject>
   /** Default: true. Without it the URL is `http://`. */

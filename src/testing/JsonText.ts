@@ -27,6 +27,7 @@ export interface Member {
 
 const printMember = ({ after, before, keyText, value }: Member): string => before + keyText + print(value) + after
 
+/** The text of a value. */
 export const print = (written: Written): string => {
   if (written.type === "scalar") return written.text
   const [open, close] = written.type === "array" ? "[]" : "{}"
@@ -40,9 +41,11 @@ export class Choices {
   constructor(numbers: ReadonlyArray<number>) {
     this.#numbers = numbers
   }
+  /** A number from 0 to below the bound. */
   below(bound: number): number {
     return (this.#numbers[this.#at++] ?? 0) % bound
   }
+  /** One of these. */
   of<A>(values: ReadonlyArray<A>): A {
     return values[this.below(values.length)] as A
   }
@@ -65,6 +68,7 @@ const keys = [
   ...list(String.raw`"\u0061" "\u003c" "\u005f_proto__" "\\" "\"}" "\ud83d"`)
 ]
 
+/** What the texts may hold. */
 export interface Options {
   /** Whether an object may have a key twice, in the same spelling or in another. */
   readonly duplicates: boolean

@@ -30,6 +30,7 @@ import type { ApiServer, KubernetesObject } from "./ApiServer.ts"
 import { resourceOfKind } from "./ApiServer.ts"
 import * as Selectors from "./api-server/Selectors.ts"
 
+/** How the plugin is started. */
 export interface Options {
   /** Path of the plugin's executable. */
   readonly executable: string
@@ -37,6 +38,7 @@ export interface Options {
   readonly env: Readonly<Record<string, string>>
   /** As `velero server` passes them on. */
   readonly args?: ReadonlyArray<string>
+  /** Gets each line that the plugin logs. */
   readonly onLog?: (line: LogLine) => void
 }
 
@@ -64,6 +66,7 @@ export interface Manager {
   readonly client: Effect.Effect<VeleroClient & { readonly process: Client }, PluginNotStarted>
 }
 
+/** A manager, whose process ends with the scope. */
 export const manager = (options: Options): Effect.Effect<Manager, never, Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope

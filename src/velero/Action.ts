@@ -43,7 +43,9 @@ export interface Note {
   readonly message: string
 }
 
+/** A line for everybody: what was done. */
 export const info = (message: string): Note => ({ level: "info", message })
+/** A line for somebody to look at. */
 export const warn = (message: string): Note => ({ level: "warn", message })
 
 /** What every kind of request has. */
@@ -60,9 +62,13 @@ export interface Steps<View, Config, Req extends Request<Config>, Facts, Decisio
   /** Schema of the plugin ConfigMap's data (strings to anything); every key needs a default. */
   readonly config?: Schema.ConstraintDecoder<Config>
   readonly decode: Schema.ConstraintDecoder<View>
+  /** What has to be known besides the item; for reading only. */
   readonly fetch: (view: View, request: Req) => Effect.Effect<Facts, Failure, R>
+  /** The decision, without the world; a failure fails the item. */
   readonly transform: (view: View, facts: Facts) => Result.Result<Decision, Failure>
+  /** The reply: patches of what the action owns, and nothing else. */
   readonly encode: (item: Item.Item, decision: Decision) => Reply
+  /** What is to be written elsewhere, when the reply is known already. May be called again for the same item. */
   readonly commit?: (decision: Decision, request: Req) => Effect.Effect<void, Failure, R>
 }
 
@@ -75,6 +81,7 @@ export interface Call<Config, Req extends Request<Config>> {
   /** Name and value of the log field that names the Backup or Restore. */
   readonly ownerField: Readonly<Record<string, string>>
   readonly item: Uint8Array
+  /** The request that the steps get; it may hold more that has to be read first. */
   readonly request: (config: Config) => Result.Result<Req, Failure>
 }
 

@@ -17,6 +17,7 @@ const Metadata = Schema.Struct({
   annotations: View.optional(View.StringMap)
 })
 
+/** Schema of the fields that actions read; all of them may be missing. */
 export const Backup = Schema.Struct({
   metadata: View.optional(Metadata),
   spec: View.optional(
@@ -34,6 +35,7 @@ export const Backup = Schema.Struct({
   ),
   status: View.optional(Schema.Struct({ phase: View.optional(Schema.String) }))
 })
+/** A Velero Backup. */
 export interface Backup extends Schema.Schema.Type<typeof Backup> {}
 
 /** What tells one Backup from another in caches: its UID, or its name where a test host gives none. */

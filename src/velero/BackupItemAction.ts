@@ -20,10 +20,12 @@ import type { Progress } from "./Operation.ts"
 import type { PluginConfig } from "./PluginConfig.ts"
 import type { ResourceIdentifier, ResourceSelector } from "./Resources.ts"
 
+/** What the steps get besides the item. */
 export interface BackupRequest<Config = undefined> extends Request<Config> {
   readonly backup: Backup
 }
 
+/** What an action answers for one item. */
 export interface BackupReply {
   /** The item to store; the item that came, to store it as it is. */
   readonly item: Item
@@ -45,13 +47,16 @@ export interface BackupOperationRequest {
 
 /** How Velero follows an operation, and gives it up (once, after a time-out). */
 export interface BackupOperations<R> {
+  /** How far it is. A failure fails the operation at once. */
   readonly progress: (request: BackupOperationRequest) => Effect.Effect<Progress, Failure, R>
+  /** Stops it, if it can be stopped. Called after a time-out, once; what fails here is ignored. */
   readonly cancel: (request: BackupOperationRequest) => Effect.Effect<void, Failure, R>
 }
 
 /** What the wire needs of an action; made by `make`. */
 export interface BackupItemAction<R> {
   readonly selector: ResourceSelector
+  /** The whole pipeline, for one item. */
   readonly execute: (call: {
     readonly plugin: string
     readonly kind: string

@@ -17,6 +17,7 @@ import * as BackupView from "./Backup.ts"
 import type { PluginConfig } from "./PluginConfig.ts"
 import type { ResourceSelector } from "./Resources.ts"
 
+/** What the steps get besides the item. */
 export interface DeleteRequest<Config = undefined> extends Request<Config> {
   /** The Backup that is being deleted. */
   readonly backup: Backup
@@ -30,6 +31,7 @@ export interface DeleteReply {
 /** What the wire needs of an action; made by `make`. */
 export interface DeleteItemAction<R> {
   readonly selector: ResourceSelector
+  /** The whole pipeline, for one item. */
   readonly execute: (call: {
     readonly plugin: string
     readonly item: Uint8Array

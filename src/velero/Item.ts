@@ -112,5 +112,6 @@ export const identity = (item: Item): Identity => {
   }
 }
 
+/** `Cluster.postgresql.cnpg.io shop/orders`, for messages. */
 export const describe = ({ groupKind, name, namespace }: Identity): string =>
   `${groupKind === "" ? "item" : groupKind} ${namespace === "" ? name : `${namespace}/${name}`}`

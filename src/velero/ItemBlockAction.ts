@@ -17,10 +17,12 @@ import * as BackupView from "./Backup.ts"
 import type { PluginConfig } from "./PluginConfig.ts"
 import type { ResourceIdentifier, ResourceSelector } from "./Resources.ts"
 
+/** What the steps get besides the item. */
 export interface ItemBlockRequest<Config = undefined> extends Request<Config> {
   readonly backup: Backup
 }
 
+/** What an action answers for one item. */
 export interface ItemBlockReply {
   readonly relatedItems: ReadonlyArray<ResourceIdentifier>
   readonly notes?: ReadonlyArray<Note>
@@ -29,6 +31,7 @@ export interface ItemBlockReply {
 /** What the wire needs of an action; made by `make`. */
 export interface ItemBlockAction<R> {
   readonly selector: ResourceSelector
+  /** The whole pipeline, for one item. */
   readonly relatedItems: (call: {
     readonly plugin: string
     readonly item: Uint8Array

@@ -36,8 +36,11 @@ export type Patch =
   | { readonly op: "copy"; readonly from: Path; readonly path: Path }
   | { readonly op: "remove"; readonly path: Path }
 
+/** Makes the value at a path equal to this one. */
 export const set = (path: Path, value: Json): Patch => ({ op: "set", path, value })
+/** Puts the text at one path, as it came, at another one. */
 export const copy = (from: Path, path: Path): Patch => ({ op: "copy", from, path })
+/** Drops what is at a path. */
 export const remove = (path: Path): Patch => ({ op: "remove", path })
 
 /**

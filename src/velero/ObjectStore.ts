@@ -27,6 +27,7 @@ export interface Operations<R> {
   readonly putObject: (bucket: string, key: string, body: Stream.Stream<Uint8Array>) => Effect.Effect<void, Failure, R>
   /** Whether there is one. Only "not found" is `false`; anything else that goes wrong is a failure. */
   readonly objectExists: (bucket: string, key: string) => Effect.Effect<boolean, Failure, R>
+  /** The bytes of an object. Fails where there is none; Velero may lose interest at any time. */
   readonly getObject: (bucket: string, key: string) => Stream.Stream<Uint8Array, Failure, R>
   /** Prefixes up to and with the delimiter that begin with `prefix`: `backups/`, then `backups/b1/`, `backups/b2/`. */
   readonly listCommonPrefixes: (
@@ -36,6 +37,7 @@ export interface Operations<R> {
   ) => Effect.Effect<ReadonlyArray<string>, Failure, R>
   /** All keys that begin with `prefix`, however deep. */
   readonly listObjects: (bucket: string, prefix: string) => Effect.Effect<ReadonlyArray<string>, Failure, R>
+  /** Removes an object; one that is gone is no failure. */
   readonly deleteObject: (bucket: string, key: string) => Effect.Effect<void, Failure, R>
   /** A URL that anybody can download the object from, for as long as `ttl`. */
   readonly createSignedURL: (bucket: string, key: string, ttl: Duration.Duration) => Effect.Effect<string, Failure, R>

@@ -46,6 +46,7 @@ const ConfigMap = Schema.Struct({
   metadata: View.Metadata,
   data: View.optional(View.StringMap)
 })
+/** A ConfigMap that configures plugins. */
 export interface ConfigMap extends Schema.Schema.Type<typeof ConfigMap> {}
 
 const pluginConfigLabel = "velero.io/plugin-config"
@@ -59,6 +60,7 @@ export class PluginConfig extends Context.Service<
   PluginConfig,
   {
     readonly namespace: string
+    /** The ConfigMap of a plugin of this kind, if it has one. */
     readonly find: (
       owner: string,
       plugin: string,

@@ -17,6 +17,7 @@ const Metadata = Schema.Struct({
   annotations: View.optional(View.StringMap)
 })
 
+/** Schema of the fields that actions read; all of them may be missing. */
 export const Restore = Schema.Struct({
   metadata: View.optional(Metadata),
   spec: View.optional(
@@ -32,6 +33,7 @@ export const Restore = Schema.Struct({
     Schema.Struct({ phase: View.optional(Schema.String), startTimestamp: View.optional(Schema.String) })
   )
 })
+/** A Velero Restore. */
 export interface Restore extends Schema.Schema.Type<typeof Restore> {}
 
 /** What tells one Restore from another in caches: its UID, or its name where a test host gives none. */

@@ -23,12 +23,14 @@ import type { ResourceIdentifier, ResourceSelector } from "./Resources.ts"
 import type { Restore } from "./Restore.ts"
 import * as RestoreView from "./Restore.ts"
 
+/** What the steps get besides the item. */
 export interface RestoreRequest<Config = undefined> extends Request<Config> {
   readonly restore: Restore
   /** The item as it was backed up, with status, ownerReferences and uid. */
   readonly itemFromBackup: Item
 }
 
+/** What an action answers for one item. */
 export interface RestoreReply {
   /** The item to create; the item that came, to create it as it is. */
   readonly item: Item
@@ -52,7 +54,9 @@ export interface RestoreOperationRequest {
 
 /** How Velero follows an operation, and gives it up (once, after a time-out). */
 export interface RestoreOperations<R> {
+  /** How far it is. A failure fails the operation at once. */
   readonly progress: (request: RestoreOperationRequest) => Effect.Effect<Progress, Failure, R>
+  /** Stops it, if it can be stopped. Called after a time-out, once; what fails here is ignored. */
   readonly cancel: (request: RestoreOperationRequest) => Effect.Effect<void, Failure, R>
 }
 
@@ -66,6 +70,7 @@ export interface ReadyRequest {
 /** What the wire needs of an action; made by `make`. */
 export interface RestoreItemAction<R> {
   readonly selector: ResourceSelector
+  /** The whole pipeline, for one item. */
   readonly execute: (call: {
     readonly plugin: string
     readonly kind: string

@@ -27,6 +27,7 @@ export interface Operations<R> {
     readonly volumeAZ: string
     readonly iops: number | undefined
   }) => Effect.Effect<string, Failure, R>
+  /** Type and I/O operations of a volume, which `createVolumeFromSnapshot` gets again. */
   readonly getVolumeInfo: (volumeId: string, volumeAZ: string) => Effect.Effect<VolumeInfo, Failure, R>
   /** Takes a snapshot; answers its id. */
   readonly createSnapshot: (
@@ -44,6 +45,7 @@ export interface Operations<R> {
 
 /** What the wire needs of a snapshotter; made by `make`. */
 export interface VolumeSnapshotter<R> {
+  /** Prepares a snapshotter for a configuration; it lives until the process ends or another one is initialized. */
   readonly init: (
     plugin: string,
     config: Readonly<Record<string, string>>
