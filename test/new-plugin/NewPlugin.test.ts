@@ -1,6 +1,6 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { assert, beforeAll, describe, it } from "@effect/vitest"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as NewPlugin from "../../src/new-plugin/NewPlugin.ts"
@@ -83,8 +83,10 @@ describe("docs/write-a-plugin.md, from an empty folder", () => {
         return Effect.map(Folder.succeed(here, "sh", "-c", command), (finished) => printed.set(step, finished))
       })
     )
-    return () => Fs.rmSync(parent, { recursive: true, force: true })
   }, 300_000)
+
+  // Also where the folder could not be made.
+  afterAll(() => Fs.rmSync(parent, { recursive: true, force: true }))
 
   it("says where the folder is, and what to do there", () => {
     const { stderr } = printed.get("npm run new-plugin -- my-plugin ../my-plugin") ?? {}
