@@ -14,7 +14,7 @@ import * as Json from "../velero/Json.ts"
 import type { ResourceIdentifier } from "../velero/Resources.ts"
 import * as Restore from "../velero/Restore.ts"
 import * as RestoreItemAction from "../velero/RestoreItemAction.ts"
-import { Kubernetes } from "../kubernetes/Kubernetes.ts"
+import { Kubernetes, type Resource } from "../kubernetes/Kubernetes.ts"
 import { Belongings, identifier } from "./Belongings.ts"
 import { findLiving } from "./Living.ts"
 import { mustIncludeAdditionalItems, resources } from "./Names.ts"
@@ -67,6 +67,9 @@ const hostsOf = ({ kind, spec }: Referring): ReadonlyArray<readonly [path: Json.
   return places.flatMap(([path, hosts]) => (typeof hosts === "string" ? [[path, hosts] as const] : []))
 }
 
+/** Whether Velero has restored all of a kind before it comes to Clusters: then what is missing will not come by itself. */
+const comesFirst = (resource: Resource): boolean => resource === resources.secrets || resource === resources.configMaps
+
 /** What to change of an object, what to restore before it, and what to say. */
 export const transform = (referring: Referring, { isLiving, missing, restore }: Facts): Decision => {
   const { kind, metadata } = referring
@@ -93,11 +96,9 @@ export const transform = (referring: Referring, { isLiving, missing, restore }: 
       ),
       ...missing.map(({ name: needed, purpose, resource }) => {
         const what = `${name} needs ${resource.kind} ${needed} (${purpose.text}), which is not in namespace ${to} yet`
-        return purpose.vital
-          ? warn(
-              `${what}: it is restored first if the backup has it; otherwise create it, or the operator waits for it`
-            )
-          : info(`${what}: it is restored first if the backup has it`)
+        return purpose.vital && comesFirst(resource)
+          ? warn(`${what}: unless the backup has it, create it, or the operator waits for it`)
+          : info(`${what}: it is restored first, if the backup has it`)
       })
     ]
   }

@@ -52,7 +52,7 @@ describe("what a Cluster refers to", () => {
       assert.deepStrictEqual(outcome.additionalItems, ["objectstores.barmancloud.cnpg.io shop/orders-store"])
       assertLine(
         outcome.lines,
-        "Warn",
+        "Info",
         "Cluster shop/orders needs ObjectStore orders-store (its archive), which is not in namespace shop-2 yet"
       )
       assert.isTrue(outcome.isUntouched)
@@ -65,6 +65,14 @@ describe("what a Cluster refers to", () => {
       const outcome = yield* process.restore(action, orders, moved)
       assert.deepStrictEqual(outcome.additionalItems, [])
       assert.deepStrictEqual(outcome.lines, [])
+    })
+  )
+
+  it.effect("and cannot come any more is a warning, if nothing can be recovered without it", () =>
+    Effect.gen(function* () {
+      const { process } = yield* start([])
+      const outcome = yield* process.restore(action, store("shop"), moved)
+      assertLine(outcome.lines, "Warn", "ObjectStore shop/orders-store needs Secret s3", "create it")
     })
   )
 

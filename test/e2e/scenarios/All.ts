@@ -1,6 +1,7 @@
 /** Every scenario, in the order of the table. */
 import type { Scenario } from "../Scenario.ts"
 import { backupChoice } from "./BackupChoice.ts"
+import { chosen } from "./Chosen.ts"
 import { data, dataInPod } from "./Data.ts"
 import { declarativeObjects } from "./DeclarativeObjects.ts"
 import { defaultServerName } from "./DefaultServerName.ts"
@@ -34,6 +35,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   secondGeneration,
   backupChoice,
   restoreWithStatus,
+  chosen,
   readable,
   withoutRights,
   apiStops,
