@@ -3,7 +3,8 @@
  * volumes, user and service account that the Job's template says.
  *
  * An image is the machine's own `/usr` and `/etc`, and the programs that the image would bring; each process sees them, and the
- * pod's volumes in their places, in a mount namespace of its own. Network, process ids and resource limits are the machine's.
+ * pod's volumes in their places, in a mount namespace of its own. The pod's network has the API server and the S3 server, at the
+ * addresses that they have outside, and no way out. Process ids, resource limits and everything else are the machine's.
  */
 import * as Fs from "node:fs"
 import * as Net from "node:net"
@@ -14,7 +15,7 @@ import * as Components from "./Components.ts"
 import * as Database from "./Database.ts"
 import type { Container, Job, Saved, Strings } from "./Objects.ts"
 import { untilTrue } from "./Poll.ts"
-import { Processes } from "./Processes.ts"
+import { CommandFailed, Processes } from "./Processes.ts"
 import { Stand } from "./Stand.ts"
 
 /** What an image adds to the machine's own files. */
@@ -40,14 +41,30 @@ const imageOf = Effect.fnUntraced(function* ({ image = "" }: Container) {
 
 const isRoot = process.getuid?.() === 0
 
+/** In a user namespace everybody is root, as far as the other namespaces are concerned. */
+const userNamespace = isRoot ? [] : ["--user", "--map-root-user"]
+
+const checkNamespaces = Effect.flatMap(Processes, ({ run: runCommand }) =>
+  Effect.mapError(
+    runCommand("unshare", [...userNamespace, "--mount", "--net", "true"]),
+    ({ output, reason }) =>
+      new CommandFailed({
+        command: "unshare --mount --net",
+        reason: `a pod needs namespaces for mounts and network, and they are refused here (${reason}). Root needs CAP_SYS_ADMIN; others need a kernel that lets them make user namespaces`,
+        output
+      })
+  )
+)
+
 /**
- * Builds a root folder and becomes a program in it. Arguments: the folder; user id; source and target of each mount; `--`; the program.
- * Everything is mounted for this process only, and gone with it.
+ * Builds a root folder and becomes a program in it, as another user: root changes to it, somebody else is called it. Arguments: the
+ * folder; the user's id; `change` or `call`; source and target of each mount; `--`; the program. Everything is mounted for this
+ * process only, and gone with it.
  */
 const enter = `
 set -eu; umask 022
-root=$1 user=$2
-shift 2
+root=$1 user=$2 how=$3
+shift 3
 mount -t tmpfs tmpfs "$root"
 for entry in /*; do
   case $entry in /var | /run | /boot | /lost+found) continue ;; esac
@@ -65,8 +82,8 @@ while [ "$1" != -- ]; do
 done
 shift
 cd /
-if [ -n "$user" ]; then exec chroot --userspec="$user:$user" --groups= "$root" "$@"; fi
-exec unshare --user --map-user=26 --map-group=26 --root="$root" "$@"
+if [ "$how" = change ]; then exec chroot --userspec="$user:$user" --groups= "$root" "$@"; fi
+exec unshare --user --map-user="$user" --map-group="$user" --root="$root" "$@"
 `
 
 /** The account that `runAsUser` is in CloudNativePG's images. */
@@ -126,7 +143,7 @@ const startNetwork = Effect.fnUntraced(function* (name: string, directory: strin
     )
   }
   const holder = yield* processes.start(`${name}-network`, "unshare", [
-    ...(isRoot ? [] : ["--user", "--map-root-user"]),
+    ...userNamespace,
     "--net",
     python,
     "-c",
@@ -178,6 +195,7 @@ const writeServiceAccount = Effect.fnUntraced(function* (namespace: string, name
 export const run = Effect.fn("Pod.run")(function* ({ metadata, spec }: Saved<Job>, directory: string) {
   const processes = yield* Processes
   const { s3 } = yield* Stand
+  yield* checkNamespaces
   const { containers, initContainers = [], securityContext, serviceAccountName = "", volumes = [] } = spec.template.spec
   const user = securityContext?.runAsUser ?? 0
   const folder = (name: string) => Path.join(directory, name)
@@ -217,7 +235,8 @@ export const run = Effect.fn("Pod.run")(function* ({ metadata, spec }: Saved<Job
       enter,
       "sh",
       root,
-      isRoot ? String(user) : "",
+      String(user),
+      isRoot ? "change" : "call",
       ...mounts.flatMap(({ source, target }) => [source, target]),
       "--",
       "/usr/bin/env",
