@@ -161,6 +161,9 @@ export const archiveOf = Effect.fnUntraced(function* (
 /** Each look is a process. */
 const pollInterval = "500 millis"
 
+/** A segment costs Barman some seconds of a processor, which may be busy with other things. */
+const deadline = "2 minutes"
+
 const pgdata = ({ directory }: Pick<Instance, "directory">): string => Path.join(directory, "pgdata")
 
 /** A folder for an instance. */
@@ -221,7 +224,7 @@ export const start = Effect.fnUntraced(function* (instance: Instance) {
   yield* Effect.raceFirst(
     untilTrue(
       `PostgreSQL ${instance.name} takes writes`,
-      "60 seconds",
+      deadline,
       Effect.map(query(instance, "select pg_is_in_recovery()"), (answer) => answer === "f"),
       pollInterval
     ),
@@ -243,7 +246,7 @@ export const switchWal = Effect.fnUntraced(function* (instance: Instance) {
   const segment = yield* query(instance, "select pg_walfile_name(pg_switch_wal())")
   yield* untilTrue(
     `PostgreSQL ${instance.name} has archived ${segment}`,
-    "30 seconds",
+    deadline,
     Effect.map(
       query(instance, "select coalesce(last_archived_wal, '') from pg_stat_archiver"),
       (last) => last >= segment
