@@ -23,6 +23,8 @@ export class CommandFailed extends Data.TaggedError("CommandFailed")<{
   /** The exit code or signal, or why it did not start. */
   readonly reason: string
   readonly output: string
+  /** The part of the output that went to stdout. */
+  readonly stdout?: string
 }> {
   override get message() {
     return `${this.command}: ${this.reason}${this.output === "" ? "" : `\n${lastLines(this.output)}`}`
@@ -212,7 +214,8 @@ const make = Effect.gen(function* () {
         return yield* new CommandFailed({
           command: [Path.basename(command), ...args].join(" "),
           reason,
-          output: all.join("")
+          output: all.join(""),
+          stdout: said.join("")
         })
       }).pipe(Effect.scoped),
     start: Effect.fnUntraced(function* (name, command, args, options = {}) {

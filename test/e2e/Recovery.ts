@@ -1,5 +1,6 @@
 /** Whether the operator recovers a restored Cluster: from what, into what, and with nothing of the old life in its way. */
 import * as Effect from "effect/Effect"
+import * as Admission from "./Admission.ts"
 import type { Place } from "./Cluster.ts"
 import { barmanCloud, bringUp, jobsOf, storeConfiguration, storeName } from "./Cluster.ts"
 import type { Anything, ApplicationDatabase, Container, Job, Resource, Saved } from "./Objects.ts"
@@ -45,6 +46,7 @@ export const verify = Effect.fn("Recovery.verify")(function* (place: Place, sour
   const job = yield* recoveryJob(place)
   yield* verifyJob(place, source, job)
   yield* verifyCluster(place, source)
+  yield* Admission.verify(place.namespace, place.name)
   yield* verifyRebuilt(place)
   yield* verifyConfigMap(place, source)
   // When the recovery is done, the operator goes on to the instance.

@@ -44,6 +44,8 @@ export class Stand extends Context.Service<
   Stand,
   {
     readonly api: Api
+    /** The packs under test. */
+    readonly executables: Executables
     /** Path of a kubeconfig for a user. */
     readonly kubeconfig: (user: User) => string
     readonly kubectl: (...args: ReadonlyArray<string>) => Effect.Effect<string, CommandFailed>
@@ -132,6 +134,7 @@ const make = Effect.fnUntraced(function* (executables: Executables) {
   }, provided)
   return Stand.of({
     api: cluster.api,
+    executables,
     kubeconfig: cluster.kubeconfig,
     link: cluster.link,
     kubectlPath: kubernetes.bin("kubectl"),

@@ -23,6 +23,7 @@ import { restoreWithStatus } from "./RestoreWithStatus.ts"
 import { secondGeneration } from "./SecondGeneration.ts"
 import { volumeSnapshots } from "./VolumeSnapshots.ts"
 import { volumesOnly } from "./VolumesOnly.ts"
+import { webhooks } from "./Webhooks.ts"
 
 export const scenarios: ReadonlyArray<Scenario> = [
   inPlace,
@@ -48,6 +49,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   volumesOnly,
   data,
   dataInPod,
+  webhooks,
   pluginList,
   filesystemStore,
   filesystemItems,
