@@ -2,7 +2,8 @@
  * `example.com/custom-item-block-action`: backs the ConfigMaps and Secrets that a Pod mounts up together with it.
  *
  * Velero backs the items of a block up one after another, between the hooks of all its Pods: what the Pod reads is not changed
- * while it is stopped. An item that does not exist, or that the backup leaves out, is no error.
+ * while it is stopped. An item that the backup's label selector does not match is in the backup by this; one that does not exist is
+ * a warning, and one that the backup excludes is left out.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"

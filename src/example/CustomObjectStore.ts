@@ -2,8 +2,9 @@
  * `example.com/custom-object-store`: an object store in memory.
  *
  * **When to use**: as the beginning of one for your own storage. **Gotchas**: Velero runs a plugin for as long as one backup,
- * one restore or one check takes, and the objects are gone with the process. It has no signed URLs, so that
- * `velero backup logs` and `download` fail with a message that says so.
+ * one restore or one check takes, and the objects are gone with the process: a backup is Completed, its restore fails, and with its
+ * next look at the location Velero forgets the backup. It has no signed URLs: `velero backup logs` and `download` wait until their
+ * time is over, and why is in the log of Velero's server.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"

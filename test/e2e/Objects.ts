@@ -303,6 +303,7 @@ export const roles: Resource<Anything> = {
   kind: "Role",
   namespaced: true
 }
+export const statefulSets: Resource<Anything> = { ...deployments, plural: "statefulsets", kind: "StatefulSet" }
 export const roleBindings: Resource<{ readonly subjects?: ReadonlyArray<{ readonly namespace?: string }> }> = {
   group: rbac,
   version: "v1",

@@ -60,12 +60,16 @@ export class Stand extends Context.Service<
     readonly s3: Effect.Effect<ObjectStore, StandError>
     /** The filesystem pack's directory; started when it is first asked for. */
     readonly files: Effect.Effect<FileStore, StandError>
+    /** Everything that the Velero in use has logged so far. */
+    readonly veleroLog: Effect.Effect<string>
     /** Everything that the operator has logged so far. */
     readonly operatorLog: Effect.Effect<string>
     /** Runs this version of the operator, and the Barman Cloud plugin, from now on; their CRDs and webhooks are put in place. */
     readonly useOperator: (version: Components.OperatorVersion) => Effect.Effect<void, StandError>
     /** Runs this Velero from now on. */
     readonly useVelero: (options: VeleroOptions) => Effect.Effect<void, StandError>
+    /** Runs the Velero in use anew: it looks for kinds when it starts, and then every five minutes. */
+    readonly restartVelero: Effect.Effect<void, StandError>
     /** Runs a Velero of the same version beside the one in use, in a namespace of its own, until the scope closes. */
     readonly startVelero: (
       options: Omit<VeleroOptions, "version"> & { readonly namespace: string }
@@ -107,7 +111,8 @@ const make = Effect.fnUntraced(function* (executables: Executables) {
   const veleroSlot = yield* makeSlot
   let operatorLog: string | undefined
   let velero: Built | undefined
-  let version: Components.VeleroVersion = Components.veleroVersions[0]
+  let veleroLog: string | undefined
+  let veleroOptions: VeleroOptions = { version: Components.veleroVersions[0], packs: [] }
   const veleroPath = () => velero?.bin("velero") ?? "velero"
   const runCommand = (command: string, args: ReadonlyArray<string>) =>
     processes.run(command, args, { env: { KUBECONFIG: cluster.kubeconfig("admin") } }).pipe(
@@ -129,9 +134,15 @@ const make = Effect.fnUntraced(function* (executables: Executables) {
       ? (yield* files).storage
       : yield* ObjectStores.storageOf(yield* s3, pluginForAws)
     const plugins = options.packs.map((pack) => executables[pack])
-    yield* VeleroServer.start(cluster, built, plugins, storage, options)
-    return built
+    const { log } = yield* VeleroServer.start(cluster, built, plugins, storage, options)
+    return { built, log }
   }, provided)
+  const useVelero = (options: VeleroOptions) =>
+    Effect.map(veleroSlot(startVelero(options)), ({ built, log }) => {
+      velero = built
+      veleroLog = log
+      veleroOptions = options
+    })
   return Stand.of({
     api: cluster.api,
     executables,
@@ -141,6 +152,7 @@ const make = Effect.fnUntraced(function* (executables: Executables) {
     veleroPath,
     s3,
     files,
+    veleroLog: Effect.sync(() => (veleroLog === undefined ? "" : Fs.readFileSync(veleroLog, "utf8"))),
     operatorLog: Effect.sync(() => (operatorLog === undefined ? "" : Fs.readFileSync(operatorLog, "utf8"))),
     kubectl: (...args) => runCommand(kubernetes.bin("kubectl"), args),
     velero: (...args) => Effect.suspend(() => runCommand(veleroPath(), args)),
@@ -149,12 +161,10 @@ const make = Effect.fnUntraced(function* (executables: Executables) {
         const operator = yield* Build.build(Components.operator(version))
         operatorLog = (yield* operatorSlot(Operator.start(cluster, operator, barmanCloud))).log
       }).pipe(provided),
-    useVelero: (options) =>
-      Effect.map(veleroSlot(startVelero(options)), (built) => {
-        velero = built
-        version = options.version
-      }),
-    startVelero: (options) => Effect.suspend(() => Effect.asVoid(startVelero({ ...options, version })))
+    useVelero,
+    restartVelero: Effect.suspend(() => useVelero(veleroOptions)),
+    startVelero: (options) =>
+      Effect.suspend(() => Effect.asVoid(startVelero({ ...options, version: veleroOptions.version })))
   })
 })
 

@@ -30,19 +30,23 @@ const finished = Effect.fnUntraced(function* (
 
 const unique = (label: string): string => `${label}-${Crypto.randomBytes(3).toString("hex")}`
 
-/** Backs namespaces up; yields the Velero Backup when it has ended, however that was. */
-export const backUp = Effect.fn("backUp")(function* (
+/** Begins to back namespaces up; yields the Backup's name. */
+export const beginBackup = Effect.fn("beginBackup")(function* (
   namespaces: ReadonlyArray<string>,
   ...flags: ReadonlyArray<string>
 ) {
   const { velero } = yield* Stand
   const name = unique(namespaces[0] ?? "backup")
   yield* velero("backup", "create", name, "--include-namespaces", namespaces.join(","), ...flags)
-  return yield* finished(Objects.veleroBackups, name)
+  return name
 })
 
-/** Waits for the end of a backup that was started otherwise. */
+/** Waits for the end of a backup, however that is; yields the Velero Backup. */
 export const backupEnd = (name: string) => finished(Objects.veleroBackups, name)
+
+/** Backs namespaces up; yields the Velero Backup when it has ended, however that was. */
+export const backUp = (namespaces: ReadonlyArray<string>, ...flags: ReadonlyArray<string>) =>
+  Effect.flatMap(beginBackup(namespaces, ...flags), backupEnd)
 
 /** Restores all of a backup, in the installation of Velero that it belongs to; yields the Velero Restore when it has ended, however that was. */
 export const restore = Effect.fn("restore")(function* (

@@ -5,12 +5,14 @@ import { chosen } from "./Chosen.ts"
 import { data, dataInPod } from "./Data.ts"
 import { declarativeObjects } from "./DeclarativeObjects.ts"
 import { defaultServerName } from "./DefaultServerName.ts"
+import { examplePack } from "./ExamplePack.ts"
 import { apiStops, pluginKilled } from "./Faults.ts"
 import { filesystemItems } from "./FilesystemItems.ts"
 import { filesystemStore } from "./FilesystemStore.ts"
 import { fourClusters } from "./FourClusters.ts"
 import { inPlace } from "./InPlace.ts"
 import { inTree } from "./InTree.ts"
+import { kymaPack } from "./KymaPack.ts"
 import { mappedBesideTheLiving } from "./MappedBesideTheLiving.ts"
 import { mappedOldGone } from "./MappedOldGone.ts"
 import { withoutRights } from "./Permissions.ts"
@@ -53,5 +55,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   pluginList,
   filesystemStore,
   filesystemItems,
-  volumeSnapshots
+  volumeSnapshots,
+  examplePack,
+  kymaPack
 ]

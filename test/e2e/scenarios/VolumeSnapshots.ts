@@ -140,7 +140,7 @@ export const volumeSnapshots: Scenario = {
     for (const { type } of directories) {
       yield* Verify.that(
         `describe --details tells of the snapshot of the ${type} volume`,
-        new RegExp(`data-${type.toLowerCase()}:[\\s\\S]*?Result:\\s+succeeded`).test(details),
+        new RegExp(`Snapshot ID:\\s+data-${type.toLowerCase()}-\\S+\\s+Type:\\s+${type}\\s`).test(details),
         details
       )
     }

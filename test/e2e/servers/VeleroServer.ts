@@ -108,4 +108,5 @@ export const start = Effect.fnUntraced(function* (
       ({ status }) => status?.phase === "Available"
     )
   )
+  return server
 })
