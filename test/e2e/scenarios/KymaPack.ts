@@ -80,12 +80,9 @@ const leftOut = [
   configMap(integration, "of-serving", serving)
 ]
 
-const referenced = {
-  clusterServiceClassExternalName: "redis",
-  clusterServicePlanExternalName: "micro",
-  serviceClassRef: { name: "class-of-the-old-cluster" },
-  servicePlanRef: { name: "plan-of-the-old-cluster" }
-}
+/** What a ServiceInstance is of, in words that hold in any cluster, and in the old one's. */
+const names = { clusterServiceClassExternalName: "redis", clusterServicePlanExternalName: "micro" }
+const references = { serviceClassRef: { name: "class-1" }, servicePlanRef: { name: "plan-1" } }
 
 const create = Effect.fnUntraced(function* () {
   const { api } = yield* Stand
@@ -95,7 +92,10 @@ const create = Effect.fnUntraced(function* () {
   }
   for (const name of namespaces) yield* api.apply(Objects.namespaces, { metadata: { name } })
   for (const { object, resource } of [...kept, ...leftOut]) yield* api.apply(resource, object)
-  yield* api.apply(serviceInstances, { metadata: { namespace: user, name: "redis" }, spec: referenced })
+  yield* api.apply(serviceInstances, {
+    metadata: { namespace: user, name: "redis" },
+    spec: { ...names, ...references }
+  })
   yield* api.apply(serviceBindings, { metadata: { namespace: user, name: "redis" }, spec: {} })
   for (const name of ["redis", "other"]) {
     yield* api.apply(Objects.secrets, { metadata: { namespace: user, name }, stringData: { password: "secret" } })
@@ -134,7 +134,6 @@ export const kymaPack: Scenario = {
     yield* Verify.equal("the second restore", Velero.outcome(restore), "Completed")
 
     const { spec } = yield* api.get(serviceInstances, user, "redis")
-    const { serviceClassRef, servicePlanRef, ...names } = referenced
     yield* Verify.equal("the restored ServiceInstance", spec, names)
     const binding = yield* api.get(serviceBindings, user, "redis")
     const owned = yield* api.get(Objects.secrets, user, "redis")
