@@ -4,6 +4,7 @@
  *
  * No kubelet runs, so nothing mounts them: what is compared is what is in the directories that the PersistentVolumes point to.
  */
+import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
@@ -35,7 +36,7 @@ const fill = (directory: string): void => {
   Fs.symlinkSync("base/rows", Path.join(directory, "latest"))
 }
 
-/** What is in a directory: of each path its mode, and its text or where it leads. */
+/** What is in a directory: of each path its mode, and the hash of its content or where it leads. */
 const inventory = (directory: string): Readonly<Record<string, string>> =>
   Object.fromEntries(
     Fs.readdirSync(directory, { recursive: true, encoding: "utf8" })
@@ -46,7 +47,7 @@ const inventory = (directory: string): Readonly<Record<string, string>> =>
         const what = status.isSymbolicLink()
           ? Fs.readlinkSync(path)
           : status.isFile()
-            ? Fs.readFileSync(path, "latin1")
+            ? Crypto.createHash("sha256").update(Fs.readFileSync(path)).digest("hex")
             : ""
         return [name, `${(status.mode & 0o7777).toString(8)} ${what}`]
       })
