@@ -6,6 +6,7 @@
  * @module
  */
 import * as Fs from "node:fs"
+import * as Path from "node:path"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -77,7 +78,8 @@ const serve = async <R>({ plugins, services }: Program<R>): Promise<number> => {
   process.on("SIGINT", () => {})
   process.on("SIGTERM", () => Deferred.doneUnsafe(terminated, Effect.void))
   const host: Serve.VeleroProcess = {
-    command: process.execPath,
+    // As Go plugins name it. Where a link was started the file's own name may be that of another pack.
+    command: Path.isAbsolute(process.argv0) ? process.argv0 : process.execPath,
     args: process.argv.slice(2),
     env: process.env,
     writeLog,
@@ -100,13 +102,27 @@ const peoplesFlags = ["--help", "-h", "--version", "-v", "--wizard", "--completi
 const isForPeople = ([first]: ReadonlyArray<string>): boolean =>
   first !== undefined && (!first.startsWith("-") || peoplesFlags.includes(first.replace(/=.*$/s, "")))
 
+/** For somebody who has found the file. */
+const whatItIs = <R>(
+  { plugins }: Program<R>,
+  command: string
+): string => `It has these plugins for Velero (https://velero.io):
+
+${plugins.map(({ kind, name }) => `  ${name} (${kind})\n`).join("")}
+To install them:
+
+  velero plugin add IMAGE    the image that this file is from
+  ${command} install DIR    a copy in DIR, which Velero has as /plugins and reads when it starts
+
+What it can do by hand: ${command} --help
+`
+
 /** Runs a program to its end, which ends the process. */
 export const main = async <R>(program: Program<R>): Promise<void> => {
   const args = process.argv.slice(2)
   if (Serve.isStartedByVelero(process.env)) process.exit(await serve(program))
   if (!isForPeople(args)) {
-    process.stderr.write(notAPluginHost)
-    process.stderr.write(`\nFor what it can do by hand, try: ${process.argv0} --help\n`)
+    process.stderr.write(`${notAPluginHost}\n${whatItIs(program, process.argv0)}`)
     process.exit(1)
   }
   process.exit(await program.commands(args))

@@ -5,6 +5,7 @@ import type { Services } from "../cnpg/Services.ts"
 import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
 import * as Plugin from "../velero/Plugin.ts"
 import { main } from "./Main.ts"
+import { executables } from "./Pack.ts"
 import { version } from "./Version.ts"
 
 const plugins: ReadonlyArray<Plugin.Plugin<Services | Kubernetes>> = [
@@ -76,7 +77,12 @@ void main<Services | Kubernetes>({
   services,
   commands: async (args) =>
     (await import("../cli/Commands.ts")).run(
-      { name: "velero-plugin-cnpg", description: "Velero plugins that recover CloudNativePG clusters.", version },
+      {
+        name: "velero-plugin-cnpg",
+        description: "Velero plugins that recover CloudNativePG clusters.",
+        version,
+        packs: executables
+      },
       args
     )
 })

@@ -5,6 +5,7 @@ import type { Buckets } from "../example/Buckets.ts"
 import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
 import * as Plugin from "../velero/Plugin.ts"
 import { main } from "./Main.ts"
+import { executables } from "./Pack.ts"
 import { version } from "./Version.ts"
 
 /** Velero lists plugins in this order. Kinds and their versions may come in any mixture. */
@@ -59,7 +60,12 @@ void main<Buckets | Kubernetes>({
   services,
   commands: async (args) =>
     (await import("../cli/Commands.ts")).run(
-      { name: "velero-plugin-example", description: "Example Velero plugins of every kind.", version },
+      {
+        name: "velero-plugin-example",
+        description: "Example Velero plugins of every kind.",
+        version,
+        packs: executables
+      },
       args
     )
 })

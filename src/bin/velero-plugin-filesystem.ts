@@ -2,6 +2,7 @@
 import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
 import * as Plugin from "../velero/Plugin.ts"
 import { kubernetes, main } from "./Main.ts"
+import { executables } from "./Pack.ts"
 import { version } from "./Version.ts"
 
 const plugins: ReadonlyArray<Plugin.Plugin<Kubernetes>> = [
@@ -21,7 +22,13 @@ void main<Kubernetes>({
   commands: async (args) => {
     const [{ run }, { commands }] = await Promise.all([import("../cli/Commands.ts"), import("../cli/Filesystem.ts")])
     return run(
-      { name: "velero-plugin-filesystem", description: "Velero plugins for directories.", version, commands },
+      {
+        name: "velero-plugin-filesystem",
+        description: "Velero plugins for directories.",
+        version,
+        packs: executables,
+        commands
+      },
       args
     )
   }

@@ -2,6 +2,7 @@
 import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
 import * as Plugin from "../velero/Plugin.ts"
 import { kubernetes, main } from "./Main.ts"
+import { executables } from "./Pack.ts"
 import { version } from "./Version.ts"
 
 const plugins: ReadonlyArray<Plugin.Plugin<Kubernetes>> = [
@@ -32,7 +33,7 @@ void main<Kubernetes>({
   services: kubernetes,
   commands: async (args) =>
     (await import("../cli/Commands.ts")).run(
-      { name: "velero-plugin-kyma", description: "Velero plugins that restore Kyma 1.", version },
+      { name: "velero-plugin-kyma", description: "Velero plugins that restore Kyma 1.", version, packs: executables },
       args
     )
 })

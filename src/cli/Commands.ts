@@ -13,6 +13,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import { type Installable, installCommands } from "./InstallCommands.ts"
 import * as Preview from "./Preview.ts"
 import * as Render from "./Render.ts"
 
@@ -73,11 +74,8 @@ const preview = (program: string) =>
   )
 
 /** What the commands of one executable say of it. */
-export interface Program {
-  readonly name: string
+export interface Program extends Installable {
   readonly description: string
-  /** What `--version` prints. */
-  readonly version: string
   /** Instead of `preview`, for packs without item actions. Their errors carry a sentence for people. */
   readonly commands?: ReadonlyArray<Command.Command.Any>
 }
@@ -86,15 +84,13 @@ export interface Program {
 type Root = Command.Command<string, unknown, unknown, { readonly message: string }, Command.Environment>
 
 /** Runs a command; resolves with the exit code. */
-export const run = async (
-  { commands, description, name, version }: Program,
-  args: ReadonlyArray<string>
-): Promise<number> => {
+export const run = async (program: Program, args: ReadonlyArray<string>): Promise<number> => {
+  const { commands, description, name, version } = program
   const root = Command.make(name).pipe(
     Command.withDescription(
       `${description} Velero starts this executable itself, from its plugin directory; by hand it has these commands.`
     ),
-    Command.withSubcommands(commands ?? [preview(name)])
+    Command.withSubcommands([...(commands ?? [preview(name)]), ...installCommands(program)])
   ) as Root
   const exit = await Effect.runPromiseExit(
     Command.runWith(root, { version })(args).pipe(

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Client, Exit } from "../../src/go-plugin/Client.ts"
 import { callOn } from "../../src/go-plugin/Client.ts"
+import * as Wire from "../../src/velero/wire/Client.ts"
 
 export const repository = Path.resolve(import.meta.dirname, "../..")
 
@@ -182,6 +183,13 @@ export const connect = (
     ),
     (connection) => ({ call: callOn(connection) })
   )
+
+/** How many plugins there are, or how the call failed. */
+export const listPlugins = (connection: Pick<Client, "call">) =>
+  Effect.match(Wire.make(connection).pluginLister.listPlugins({}), {
+    onFailure: ({ code }) => grpc.status[code],
+    onSuccess: ({ plugins }) => plugins.length
+  })
 
 /** Whether tests can run here; says so where they cannot. */
 export const possible = (condition: boolean, otherwise: string): boolean => {

@@ -21,6 +21,7 @@ import {
   executable,
   hostVariables,
   launch,
+  listPlugins,
   possible,
   run,
   sockets,
@@ -37,13 +38,6 @@ const pluginNames = [...Worlds.backupPlugins, ...Worlds.restorePlugins].toSorted
 /** The plugins that a host discovers with an environment. */
 const discover = (env: Environment, args: ReadonlyArray<string> = []) =>
   Effect.map(VeleroHost.discover({ executable, env, args }), (plugins) => plugins.map(({ name }) => name).toSorted())
-
-/** How many plugins there are, or how the call failed. */
-const listPlugins = (connection: Pick<GoPlugin.Client, "call">) =>
-  Effect.match(Wire.make(connection).pluginLister.listPlugins({}), {
-    onFailure: ({ code }) => grpc.status[code],
-    onSuccess: ({ plugins }) => plugins.length
-  })
 
 /** Objects of a text of JSON lines. */
 const jsonLines = (text: string): ReadonlyArray<unknown> =>
@@ -65,6 +59,10 @@ describe("without Velero's cookie", () => {
       const { code, stderr, stdout } = yield* run({ args, env })
       assert.deepStrictEqual({ code, stdout }, { code: 1, stdout: "" })
       assert.isTrue(stderr.startsWith(notAPluginHost), stderr)
+      for (const name of pluginNames) assert.include(stderr, `  ${name} (`)
+      assert.include(stderr, "velero plugin add IMAGE")
+      assert.include(stderr, `${executable} install DIR`)
+      assert.include(stderr, `${executable} --help`)
     })
   )
 })
