@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { action, blockAction } from "../../src/cnpg/ContentsBackup.ts"
 import * as Services from "../../src/cnpg/Services.ts"
 import type { KubernetesObject } from "../../src/kubernetes/Kubernetes.ts"
@@ -128,7 +129,7 @@ describe("what belongs to a Cluster", () => {
       const world = makeWorld(everything)
       const { relatedItems } = yield* blockAction
         .relatedItems({ plugin: "p", item: new TextEncoder().encode(textOf(orders)), backup: nightly })
-        .pipe(Effect.provide(Services.layer), Effect.provide(world.layer), Effect.provide(PluginConfig.layerTest()))
+        .pipe(Effect.provide(Layer.merge(Layer.provide(Services.layer, world.layer), PluginConfig.layerTest())))
       assert.strictEqual(relatedItems.length, named.length)
       assert.deepStrictEqual(relatedItems[0], {
         group: "barmancloud.cnpg.io",

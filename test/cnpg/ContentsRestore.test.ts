@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { action } from "../../src/cnpg/ContentsRestore.ts"
 import * as Services from "../../src/cnpg/Services.ts"
 import type { KubernetesObject } from "../../src/kubernetes/Kubernetes.ts"
@@ -104,8 +105,7 @@ describe("what a Cluster refers to", () => {
       if (areAdditionalItemsReady === undefined) return
       const isReady = (objects: ReadonlyArray<KubernetesObject>) =>
         areAdditionalItemsReady({ plugin: "p", restore: moved, additionalItems }).pipe(
-          Effect.provide(Services.layer),
-          Effect.provide(makeWorld(objects).layer)
+          Effect.provide(Layer.provideMerge(Services.layer, makeWorld(objects).layer))
         )
       assert.strictEqual(yield* isReady([store("shop")]), false)
       assert.strictEqual(yield* isReady([store("shop-2")]), true)
