@@ -65,13 +65,26 @@ const applicationOf = ({ database, owner }: ApplicationDatabase): Readonly<Recor
   return { database: database || "app", owner: owner || database || "app" }
 }
 
-const bootstrapPatches = ({ spec }: Cluster, { backupId }: Source): ReadonlyArray<Patch> => {
-  const method = methodOf(spec?.bootstrap)
+/**
+ * The external cluster to recover from: `clusterBackup`. Where `spec.replica` names one of an earlier recovery, as a Cluster does that
+ * was restored to follow the living one, that one stays what it is, and another name is taken.
+ */
+const sourceNameOf = ({ spec }: Cluster): string => {
+  const { primary, self, source } = spec?.replica ?? {}
+  const isNamed = (candidate: string) =>
+    [source, self, primary].includes(candidate) && !!spec?.externalClusters?.some(({ name }) => name === candidate)
+  let name = externalClusterName
+  for (let number = 2; isNamed(name); number++) name = `${externalClusterName}-${number}`
+  return name
+}
+
+const bootstrapPatches = (cluster: Cluster, { backupId }: Source): ReadonlyArray<Patch> => {
+  const method = methodOf(cluster.spec?.bootstrap)
   const recovery = ["spec", "bootstrap", "recovery"]
   return [
     Json.set(["spec", "bootstrap"], {
       recovery: {
-        source: externalClusterName,
+        source: sourceNameOf(cluster),
         ...(backupId === undefined ? {} : { recoveryTarget: { backupID: backupId } }),
         ...(method === undefined ? {} : applicationOf(method.database))
       }
@@ -88,11 +101,12 @@ const externalClusterPatches = (
   { serverName }: Source
 ): Result.Result<ReadonlyArray<Patch>, NotRecoverable> => {
   const externals = cluster.spec?.externalClusters ?? []
-  const existing = externals.findIndex(({ name }) => name === externalClusterName)
+  const sourceName = sourceNameOf(cluster)
+  const existing = externals.findIndex(({ name }) => name === sourceName)
   const path = ["spec", "externalClusters", existing === -1 ? externals.length : existing]
   if (archive._tag === "InTree") {
     return Result.succeed([
-      Json.set(path, { name: externalClusterName }),
+      Json.set(path, { name: sourceName }),
       Json.copy(["spec", "backup", "barmanObjectStore"], [...path, "barmanObjectStore"]),
       Json.set([...path, "barmanObjectStore", "serverName"], serverName)
     ])
@@ -109,7 +123,7 @@ const externalClusterPatches = (
   }
   return Result.succeed([
     Json.set(path, {
-      name: externalClusterName,
+      name: sourceName,
       plugin: { name: plugin, parameters: { barmanObjectName, serverName } }
     })
   ])
@@ -171,7 +185,7 @@ const webhookProblem = (cluster: Cluster, recovers: boolean): string | undefined
   if (metadata.name.length > 50 || !/^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(metadata.name)) {
     return "its name is no DNS label of at most 50 characters"
   }
-  const isMade = (name: string) => recovers && name === externalClusterName
+  const isMade = (name: string) => recovers && name === sourceNameOf(cluster)
   const isKnown = (name: string) => isMade(name) || !!spec?.externalClusters?.some((each) => each.name === name)
   return (
     externalClusterProblem(cluster, isMade) ?? replicaProblem(cluster, isKnown, recovers) ?? archiverProblem(cluster)

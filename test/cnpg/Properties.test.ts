@@ -305,11 +305,18 @@ const anyCluster = Arbitrary.flatMap(oneOf(true, false, false), (isAnything) =>
   isAnything ? Arbitrary.map(all({ tree: anyTree, style }), (each) => print(each.tree, each.style)) : nearlyValid
 )
 
+/** The external cluster that a restore makes or replaces: another than the one that spec.replica follows. */
+const madeFor = (spec: AnyCluster["spec"]): string => {
+  const { primary, self, source } = spec?.replica ?? {}
+  const isThere = spec?.externalClusters?.some(({ name }) => name === "clusterBackup")
+  return isThere && [primary, self, source].includes("clusterBackup") ? "clusterBackup-2" : "clusterBackup"
+}
+
 /** What the restore may change of a Cluster, whichever way it archives. */
 const ownedByRestore = (text: string): ReadonlyArray<Json.Path> => {
   const { spec } = JSON.parse(text) as { readonly spec?: AnyCluster["spec"] }
   const externals = spec?.externalClusters ?? []
-  const existing = externals.findIndex(({ name }) => name === "clusterBackup")
+  const existing = externals.findIndex(({ name }) => name === madeFor(spec))
   return [
     ["status"],
     ...["resourceVersion", "uid", "generation", "creationTimestamp", "managedFields"].map((key) => ["metadata", key]),
@@ -345,7 +352,7 @@ describe("every Cluster that the operator accepted and that archives", () => {
         const name = before.metadata.name
         const source = before.metadata.annotations?.["velero-cnpg/serverName"]
         const spec = tree["spec"] as NonNullable<AnyCluster["spec"]>
-        const made = spec.externalClusters?.filter((each) => each.name === "clusterBackup") ?? []
+        const made = spec.externalClusters?.filter((each) => each.name === madeFor(before.spec)) ?? []
         assert.strictEqual(made.length, 1)
         const readFrom = (made[0]?.barmanObjectStore ?? made[0]?.plugin?.parameters)?.serverName
         const written = spec.backup?.barmanObjectStore
@@ -372,7 +379,7 @@ describe("every Cluster that the operator accepted and that archives", () => {
         const id = before.metadata.annotations?.["velero-cnpg/current-backup-id"]
         assert.deepStrictEqual(spec.bootstrap as unknown, {
           recovery: {
-            source: "clusterBackup",
+            source: madeFor(before.spec),
             ...(id ? { recoveryTarget: { backupID: id } } : {}),
             ...(isNamed ? { database, owner: method?.owner || (method?.database ? method.database : "app") } : {}),
             ...(method?.secret ? { secret: method.secret } : {})

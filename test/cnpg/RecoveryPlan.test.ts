@@ -143,6 +143,34 @@ describe("external clusters", () => {
     assert.deepStrictEqual(at(recover({ plugins, externalClusters }), "externalClusters"), expected)
   })
 
+  const named = (name: string) => ({ ...clusterBackup, name })
+  const second = named("clusterBackup-2")
+  it.for([
+    ["its source", { enabled: true, source: "clusterBackup" }, [old, other], [old, other, second]],
+    ["its primary", { source: "other", primary: "clusterBackup" }, [other, old], [other, old, second]],
+    ["itself", { source: "other", self: "clusterBackup" }, [other, old], [other, old, second]],
+    [
+      "its source, in a Cluster that was restored since",
+      { source: "clusterBackup" },
+      [old, { ...old, name: "clusterBackup-2" }, other],
+      [old, second, other]
+    ],
+    [
+      "its source, and the next name too",
+      { source: "clusterBackup", self: "clusterBackup-2" },
+      [old, second],
+      [old, second, named("clusterBackup-3")]
+    ],
+    ["another", { source: "other" }, [other, old], [other, clusterBackup]]
+  ] as const)("keep what spec.replica names: %s", ([, replica, externalClusters, expected]) => {
+    const spec = recover({ plugins, replica, externalClusters })
+    assert.deepStrictEqual(at(spec, "externalClusters") as unknown, expected)
+    const made = expected.filter((each) => "plugin" in each).at(-1)
+    assert.strictEqual(at(spec, "bootstrap", "recovery", "source"), made?.name)
+    assert.deepStrictEqual(at(spec, "replica") as unknown, replica)
+    assert.deepStrictEqual(webhookProblems({ metadata: { name: "orders" }, spec }), [])
+  })
+
   it("name the store of the entry that archives", () => {
     const spec = recover({
       plugins: [

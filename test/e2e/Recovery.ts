@@ -14,6 +14,8 @@ export interface Source {
   readonly serverName: string
   readonly backupId: string | undefined
   readonly application: ApplicationDatabase
+  /** The external cluster that names the archive; default: `clusterBackup`. */
+  readonly through?: string
   /** Whether the archive is the Cluster's `barmanObjectStore`; default: the Barman Cloud plugin's. */
   readonly inTree?: boolean
 }
@@ -99,18 +101,18 @@ const verifyJob = Effect.fnUntraced(function* (place: Place, { inTree = false }:
 
 const verifyCluster = Effect.fnUntraced(function* (
   { name, namespace }: Place,
-  { application, backupId, inTree = false, serverName }: Source
+  { application, backupId, inTree = false, serverName, through = "clusterBackup" }: Source
 ) {
   const { api, s3 } = yield* Stand
   const { spec } = yield* api.get(Objects.clusters, namespace, name)
   yield* Verify.equal("the Cluster's bootstrap", spec.bootstrap, {
     recovery: {
       ...application,
-      source: "clusterBackup",
+      source: through,
       ...(backupId === undefined ? {} : { recoveryTarget: { backupID: backupId } })
     }
   })
-  const external = spec.externalClusters?.find((entry) => entry.name === "clusterBackup")
+  const external = spec.externalClusters?.find((entry) => entry.name === through)
   const archiver = spec.plugins?.find(({ isWALArchiver }) => isWALArchiver)
   if (inTree) {
     const store = storeConfiguration((yield* s3).url)

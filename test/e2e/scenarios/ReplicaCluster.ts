@@ -36,6 +36,8 @@ interface Replica {
   readonly backupId: string
   readonly replica: NonNullable<ClusterSpec["replica"]>
   readonly bootstrap: NonNullable<ClusterSpec["bootstrap"]>
+  /** The external cluster that a restore makes. */
+  readonly through?: string
   /** That it has been promoted with. */
   readonly promotionToken?: string
 }
@@ -91,6 +93,14 @@ const replicas: ReadonlyArray<Replica> = [
     replica: { self: "successor", primary: "successor", source: origin.name },
     bootstrap: { recovery: { ...application("successor"), source: origin.name } },
     promotionToken
+  },
+  {
+    // Restored once, to follow what it was restored from.
+    name: "heir",
+    backupId: "20261104T080001",
+    replica: { enabled: true, source: "clusterBackup" },
+    bootstrap: { recovery: { ...application("heir"), source: "clusterBackup" } },
+    through: "clusterBackup-2"
   }
 ]
 
@@ -102,7 +112,12 @@ const promote = Effect.fnUntraced(function* (name: string, promotionToken: strin
   yield* api.patch(Objects.clusters, namespace, name, { status }, "status")
 })
 
-const externalsOf = ({ name }: Replica) => [origin, here(name, `${name}-v1`), warehouse]
+const externalsOf = ({ name }: Replica) => [
+  origin,
+  here(name, `${name}-v1`),
+  ...(name === "heir" ? [here("clusterBackup", "origin-v1")] : []),
+  warehouse
+]
 
 export const replicaCluster: Scenario = {
   name: "replica-cluster",
@@ -135,13 +150,13 @@ export const replicaCluster: Scenario = {
     yield* Namespace.remove(namespace)
     const restore = yield* Velero.restore(backup)
     yield* Verify.equal("the Velero restore", Velero.outcome(restore), "Completed")
-    for (const { backupId, name } of replicas) {
-      const source = Shop.sourceOf(name, `${name}-v1`, backupId)
+    for (const { backupId, name, through = "clusterBackup" } of replicas) {
+      const source = { ...Shop.sourceOf(name, `${name}-v1`, backupId), through }
       yield* Verify.attempt(Recovery.verify({ namespace, name }, source))
       const { spec } = yield* api.get(Objects.clusters, namespace, name)
       // Without the token of the promotion that is over.
       yield* Verify.equal(`spec.replica of ${name}`, spec.replica, before.get(name)?.replica)
-      const others = (spec.externalClusters ?? []).filter((entry) => entry.name !== "clusterBackup")
+      const others = (spec.externalClusters ?? []).filter((entry) => entry.name !== through)
       yield* Verify.equal<unknown>(`the external clusters of ${name}`, others, before.get(name)?.externalClusters)
     }
     return `${replicas.map(({ name }) => name).join(", ")} recover and keep their source`
