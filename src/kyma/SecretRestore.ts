@@ -2,10 +2,11 @@
  * `kyma-project.io/secrets-restore-plugin`: gives a Secret back to the ServiceBinding that it belongs to.
  *
  * Velero takes owners off everything that it restores. A Secret of a binding's name is taken for that binding's: both names
- * are equal where Kyma's console made them, and a Secret that no binding of its name is found for stays as it is. The binding
- * is looked up in the namespace that the Secret comes from, which is before Velero maps namespaces.
+ * are equal where Kyma's console made them, and a Secret that no binding of its name is found for stays as it is.
  *
- * **Against the Go original**: the log names the Secret, where Go printed the whole of it, its data included.
+ * **Against the Go original**: the log names the Secret, where Go printed the whole of it, its data included. And the binding is
+ * looked up in the namespace that the Secret is restored to, where Go looked in the one that it comes from: that is another one
+ * where namespaces are mapped, and Kubernetes deletes what has its owner in another namespace.
  *
  * @see https://github.com/vmware-tanzu/velero/issues/965 (why the names have to do)
  * @see https://github.com/kyma-project/kyma/pull/8261 (which removed the Go original, `SetOwnerReference`)
@@ -20,6 +21,7 @@ import * as Item from "../velero/Item.ts"
 import type { Patch } from "../velero/Json.ts"
 import * as Json from "../velero/Json.ts"
 import * as RestoreItemAction from "../velero/RestoreItemAction.ts"
+import * as Restore from "../velero/Restore.ts"
 import * as View from "../velero/View.ts"
 
 /** Nothing tells where the cluster with the bindings is; the first words are the Go original's. */
@@ -64,9 +66,12 @@ export interface Decision {
   readonly note: Note
 }
 
-const fetch = Effect.fnUntraced(function* ({ metadata }: typeof Secret.Type) {
+const fetch = Effect.fnUntraced(function* (
+  { metadata }: typeof Secret.Type,
+  { restore }: { readonly restore: Restore.Restore }
+) {
   const kubernetes = yield* Kubernetes
-  const namespace = metadata.namespace ?? ""
+  const namespace = Restore.targetNamespace(restore, metadata.namespace ?? "")
   return yield* kubernetes.get(serviceBindings, namespace, metadata.name).pipe(
     Effect.flatMap((object) =>
       Effect.mapError(

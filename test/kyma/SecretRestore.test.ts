@@ -83,6 +83,18 @@ describe("a Secret with a ServiceBinding of its name", () => {
     })
   )
 
+  it.effect("has an owner where it is restored to, never in the namespace that it comes from", () =>
+    Effect.gen(function* () {
+      const mapping = { orders: "orders-copy" }
+      const restored = binding({ uid: "uid-of-binding", namespace: "orders-copy" })
+      const living = binding({ uid: "uid-of-the-living" })
+      const both = yield* run(action, secret(), Memory.layer([restored, living]), mapping)
+      assert.strictEqual(both.text, secret(`,"ownerReferences":[${reference}]`))
+      const alone = yield* run(action, secret(), Memory.layer([living]), mapping)
+      assert.isTrue(alone.isUntouched, "an owner in another namespace: the garbage collector would delete the Secret")
+    })
+  )
+
   it.effect("logs nothing of what the Secret holds", () =>
     Effect.gen(function* () {
       for (const kubernetes of [cluster, Memory.layer()]) {

@@ -23,7 +23,8 @@ export interface Outcome {
 export const run = (
   action: RestoreItemAction<Kubernetes>,
   item: string | KubernetesObject,
-  kubernetes: Layer.Layer<Kubernetes> = Memory.layer()
+  kubernetes: Layer.Layer<Kubernetes> = Memory.layer(),
+  namespaceMapping: Readonly<Record<string, string>> = {}
 ) =>
   Effect.gen(function* () {
     const bytes = Fixtures.bytesOf(typeof item === "string" ? item : JSON.stringify(item))
@@ -34,7 +35,7 @@ export const run = (
         kind: "RestoreItemAction",
         item: bytes,
         itemFromBackup: bytes,
-        restore: { metadata: { name: "again", namespace: "velero", uid: "uid-of-again" } }
+        restore: { metadata: { name: "again", namespace: "velero", uid: "uid-of-again" }, spec: { namespaceMapping } }
       })
       .pipe(Effect.provide(Layer.mergeAll(kubernetes, Fixtures.noConfig, log.layer)))
     const outcome: Outcome = {

@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import type { Draft } from "../Api.ts"
 import * as Namespace from "../Namespace.ts"
-import type { Anything, Resource } from "../Objects.ts"
+import type { Anything, Resource, Saved, VeleroBackup } from "../Objects.ts"
 import * as Objects from "../Objects.ts"
 import { untilTrue } from "../Poll.ts"
 import type { Scenario } from "../Scenario.ts"
@@ -114,6 +114,38 @@ const present = Effect.fnUntraced(function* (objects: typeof kept) {
   return found.map(nameOf)
 })
 
+const copy = `${user}-copy`
+
+/**
+ * Beside the living: a Secret whose owner were in the other namespace would soon be taken for an orphan, and be deleted by the
+ * garbage collector. It has its ServiceBinding's copy for an owner where that is there, else none.
+ */
+const verifyBesideTheLiving = Effect.fnUntraced(function* (backup: Saved<VeleroBackup>) {
+  const { api } = yield* Stand
+  const mapping = Velero.mapping({ [user]: copy })
+  const flags = [mapping, `--include-namespaces=${user}`]
+  const first = yield* Velero.restore(backup, ...flags, "--include-resources=secrets")
+  yield* Verify.equal("the restore of Secrets beside the living", Velero.outcome(first), "Completed")
+  const alone = yield* api.get(Objects.secrets, copy, "redis")
+  yield* Verify.equal<unknown>(
+    "the owners of a Secret without its ServiceBinding",
+    alone.metadata.ownerReferences,
+    undefined
+  )
+  yield* api.remove(Objects.secrets, copy, "redis")
+
+  yield* Velero.restore(backup, ...flags, "--include-resources=servicebindings")
+  const second = yield* Velero.restore(backup, ...flags)
+  yield* Verify.equal("the restore beside the living", Velero.outcome(second), "Completed")
+  const binding = yield* api.get(serviceBindings, copy, "redis")
+  const owned = yield* api.get(Objects.secrets, copy, "redis")
+  yield* Verify.equal<unknown>(
+    "the owner of the Secret beside the living",
+    owned.metadata.ownerReferences?.map(({ uid }) => uid),
+    [binding.metadata.uid]
+  )
+})
+
 export const kymaPack: Scenario = {
   name: "kyma-pack",
   expected:
@@ -125,9 +157,11 @@ export const kymaPack: Scenario = {
     yield* restartVelero
     const backup = yield* Velero.backUp(namespaces)
     yield* Verify.equal("the Velero backup", Velero.outcome(backup), "Completed")
+
+    yield* verifyBesideTheLiving(backup)
     yield* Effect.forEach(namespaces, Namespace.remove, { discard: true })
 
-    // As Kyma's guide to restores had it: what others depend on first.
+    // Velero restores Secrets before anything that it does not know.
     const first = yield* Velero.restore(backup, "--include-resources=serviceinstances,servicebindings")
     yield* Verify.equal("the first restore", Velero.outcome(first), "Completed")
     const restore = yield* Velero.restore(backup)
