@@ -64,7 +64,9 @@ export const Cluster = Schema.Struct({
       bootstrap: View.optional(Bootstrap),
       replica: View.optional(Replica)
     })
-  )
+  ),
+  // Of whatever shape: no Cluster is refused for what the operator notes there.
+  status: View.optional(Schema.Unknown)
 })
 export interface Cluster extends Schema.Schema.Type<typeof Cluster> {}
 

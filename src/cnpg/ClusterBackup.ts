@@ -1,9 +1,9 @@
 /**
  * `replicated.com/cnpg-backup-plugin`: records on the stored Cluster where its data can be recovered from.
  *
- * Annotations `velero-cnpg/serverName` and `velero-cnpg/current-backup-id`; nothing else of the item, and nothing of the live
- * Cluster, is touched. An id that cannot be vouched for is removed rather than kept: a Cluster that was restored once still
- * carries the annotations of its earlier life.
+ * Annotations `velero-cnpg/serverName` and `velero-cnpg/current-backup-id`, and the times that tell what a restore can be asked for;
+ * nothing else of the item, and nothing of the live Cluster, is touched. What cannot be vouched for is removed rather than kept: a
+ * Cluster that was restored once still carries the annotations of its earlier life.
  */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -17,26 +17,34 @@ import type { Patch } from "../velero/Json.ts"
 import * as Json from "../velero/Json.ts"
 import * as Archive from "./Archive.ts"
 import { Cluster, describe } from "./Cluster.ts"
-import { annotation, barmanCloudPlugin } from "./Names.ts"
+import { annotation, barmanCloudPlugin, recordedAnnotations } from "./Names.ts"
 import type { Recorded } from "./Recoveries.ts"
 import { Recoveries } from "./Recoveries.ts"
+import * as RecoveryWindow from "./RecoveryWindow.ts"
 
 export interface Facts {
   readonly archive: Archive.Archive
   readonly recorded: Recorded
+  readonly now: DateTime.Utc
+  readonly window: RecoveryWindow.RecoveryWindow
 }
 
 export interface Decision {
   readonly patches: ReadonlyArray<Patch>
-  readonly note: Note
+  readonly notes: ReadonlyArray<Note>
 }
 
 const annotationPath = (key: string): Json.Path => ["metadata", "annotations", key]
 
 /** Of a Cluster that was restored once and has lost its archive since: a restore would trust what is left. */
-const unrecorded: ReadonlyArray<Patch> = [annotation.serverName, annotation.backupId].map((key) =>
-  Json.remove(annotationPath(key))
-)
+const unrecorded: ReadonlyArray<Patch> = recordedAnnotations.map((key) => Json.remove(annotationPath(key)))
+
+/** Records these, and nothing of an earlier life. */
+const recordedPatches = (values: Readonly<Record<string, string | undefined>>): ReadonlyArray<Patch> =>
+  recordedAnnotations.map((key) => {
+    const value = values[key]
+    return value === undefined ? Json.remove(annotationPath(key)) : Json.set(annotationPath(key), value)
+  })
 
 const time = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis)).replace(".000Z", "Z")
 
@@ -58,38 +66,50 @@ const recordedNote = (cluster: string, serverName: string, recorded: Recorded): 
 }
 
 /** What to record of a Cluster. */
-export const transform = (cluster: Cluster, { archive, recorded }: Facts): Decision => {
+export const transform = (cluster: Cluster, { archive, now, recorded, window }: Facts): Decision => {
   const name = describe(cluster)
   switch (archive._tag) {
     case "None":
       return {
         patches: unrecorded,
-        note: info(`${name} has no archive; it will be restored as it is, from its volumes if at all`)
+        notes: [info(`${name} has no archive; it will be restored as it is, from its volumes if at all`)]
       }
     case "Foreign":
       return {
         patches: unrecorded,
-        note: warn(
-          `${name} archives with the plugin ${archive.plugin}, not with ${barmanCloudPlugin}: it will not be recovered from its archive`
-        )
+        notes: [
+          warn(
+            `${name} archives with the plugin ${archive.plugin}, not with ${barmanCloudPlugin}: it will not be recovered from its archive`
+          )
+        ]
       }
     case "Ambiguous":
       return {
         patches: unrecorded,
-        note: warn(
-          `${name} has several enabled entries of ${barmanCloudPlugin} and none says isWALArchiver: true: it will not be recovered from its archive. Set isWALArchiver on the one that archives`
-        )
+        notes: [
+          warn(
+            `${name} has several enabled entries of ${barmanCloudPlugin} and none says isWALArchiver: true: it will not be recovered from its archive. Set isWALArchiver on the one that archives`
+          )
+        ]
       }
-    default:
+    default: {
+      const backup = recorded._tag === "Found" ? recorded.backup : undefined
       return {
-        patches: [
-          Json.set(annotationPath(annotation.serverName), archive.serverName),
-          recorded._tag === "Found"
-            ? Json.set(annotationPath(annotation.backupId), recorded.backup.backupId)
-            : Json.remove(annotationPath(annotation.backupId))
-        ],
-        note: recordedNote(name, archive.serverName, recorded)
+        patches: recordedPatches({
+          [annotation.serverName]: archive.serverName,
+          [annotation.backupId]: backup?.backupId,
+          [annotation.backupEndedAt]: backup?.endedAt,
+          [annotation.storedAt]: DateTime.formatIso(now),
+          [annotation.firstRecoverabilityPoint]: window.first
+        }),
+        notes: [
+          recordedNote(name, archive.serverName, recorded),
+          ...(window.problem === undefined
+            ? []
+            : [info(`${name}: how far back its archive reaches is not recorded: ${window.problem.message}`)])
+        ]
       }
+    }
   }
 }
 
@@ -98,13 +118,14 @@ export const action = BackupItemAction.make({
   decode: Cluster,
   fetch: Effect.fnUntraced(function* (cluster, { backup }) {
     const archive = Archive.find(cluster)
+    const now = yield* DateTime.now
     if (!Archive.isRecoverable(archive)) {
-      return { archive, recorded: { _tag: "NoneCompleted" } } satisfies Facts
+      return { archive, recorded: { _tag: "NoneCompleted" }, now, window: RecoveryWindow.unknown } satisfies Facts
     }
     const recoveries = yield* Recoveries
-    const { recorded } = yield* recoveries.ofCluster(BackupView.key(backup), cluster)
-    return { archive, recorded } satisfies Facts
+    const { recorded, window } = yield* recoveries.ofCluster(BackupView.key(backup), cluster)
+    return { archive, recorded, now, window } satisfies Facts
   }),
   transform: (cluster, facts: Facts) => Result.succeed(transform(cluster, facts)),
-  encode: (item, { note, patches }) => ({ item: Item.patch(item, patches), notes: [note] })
+  encode: (item, { notes, patches }) => ({ item: Item.patch(item, patches), notes })
 })

@@ -7,6 +7,7 @@
  * ConfigMap, and the server names of all live Clusters.
  */
 import * as Data from "effect/Data"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -19,13 +20,19 @@ import * as Json from "../velero/Json.ts"
 import type { Restore } from "../velero/Restore.ts"
 import * as RestoreView from "../velero/Restore.ts"
 import * as RestoreItemAction from "../velero/RestoreItemAction.ts"
-import { Cluster, describe } from "./Cluster.ts"
+import * as Archive from "./Archive.ts"
+import { Cluster, decodeCluster, describe } from "./Cluster.ts"
+import { configuration } from "./ClusterRestoreConfig.ts"
 import { annotation, configMapName, resources, restoreStatus } from "./Names.ts"
 import type { Override } from "./OverrideConfigMap.ts"
 import * as OverrideConfigMap from "./OverrideConfigMap.ts"
 import * as RecoverFrom from "./RecoverFrom.ts"
+import * as RecoveryEnd from "./RecoveryEnd.ts"
 import * as RecoveryPlan from "./RecoveryPlan.ts"
+import * as RecoveryTarget from "./RecoveryTarget.ts"
+import * as RecoveryWindow from "./RecoveryWindow.ts"
 import { ServerNames } from "./ServerNames.ts"
+import * as Setting from "./Setting.ts"
 
 /** The namespace that a Cluster is restored into does not exist. Velero makes it before it calls; something removed it. */
 export class MissingNamespace extends Data.TaggedError("MissingNamespace")<{
@@ -40,6 +47,8 @@ export class MissingNamespace extends Data.TaggedError("MissingNamespace")<{
 /** The place that the Cluster lands in. */
 export interface Facts {
   readonly restore: Restore
+  /** The plugin's ConfigMap. */
+  readonly config?: Setting.Config
   /** `undefined` where nothing was recorded, and so nothing was looked up. */
   readonly target: Target | undefined
 }
@@ -50,6 +59,10 @@ export interface Target {
   readonly live: Option.Option<KubernetesObject>
   /** The server name to archive under. */
   readonly destination: string
+  /** How far back the archive reaches by the newest word on it; `undefined` where nothing tells, or nobody asks. */
+  readonly firstRecoverabilityPoint?: string | undefined
+  /** Epoch milliseconds. */
+  readonly now: number
   readonly warnings: ReadonlyArray<Note>
 }
 
@@ -77,7 +90,32 @@ const findUnlessForbidden = (resource: Resource, namespace: string | undefined, 
     Effect.catchTag("Forbidden", (forbidden) => Effect.succeed({ object: Option.none<KubernetesObject>(), forbidden }))
   )
 
-const fetchTarget = Effect.fnUntraced(function* (cluster: Cluster, readFrom: string, restore: Restore) {
+const placesOf = (cluster: Cluster, restore: Restore, config: Setting.Config): Setting.Places => ({
+  velero: restore,
+  cluster: { name: describe(cluster), annotations: cluster.metadata.annotations },
+  config
+})
+
+/** Whether a recovery ends before the end of the archive: then it matters how far back that reaches. */
+const endsEarlier = (places: Setting.Places): boolean =>
+  Result.match(Setting.choose(RecoveryTarget.setting, places), {
+    onSuccess: ({ point }) => point._tag !== "Latest",
+    onFailure: () => false
+  })
+
+/** The newest word on how far back the archive reaches: of the backup, or of the living store in the namespace that was backed up. */
+const fetchWindow = Effect.fnUntraced(function* (cluster: Cluster, original: Item.Item, readFrom: string) {
+  const whole = Option.getOrElse(decodeCluster(original.tree), () => cluster)
+  const window = yield* RecoveryWindow.of(whole, Archive.find(whole), readFrom)
+  const recorded = cluster.metadata.annotations?.[annotation.firstRecoverabilityPoint] || undefined
+  return { ...window, first: RecoveryWindow.later(recorded, window.first) }
+})
+
+const fetchTarget = Effect.fnUntraced(function* (
+  cluster: Cluster,
+  readFrom: string,
+  { config, itemFromBackup, restore }: RestoreItemAction.RestoreRequest<Setting.Config>
+) {
   const name = cluster.metadata.name
   const from = cluster.metadata.namespace ?? ""
   const namespace = RestoreView.targetNamespace(restore, from)
@@ -97,16 +135,27 @@ const fetchTarget = Effect.fnUntraced(function* (cluster: Cluster, readFrom: str
     taken: new Set([readFrom, ...OverrideConfigMap.serverNames(known)]),
     earlier: OverrideConfigMap.nameGivenBy(known, name, restoreKey)
   })
+  const window = endsEarlier(placesOf(cluster, restore, config))
+    ? yield* fetchWindow(cluster, itemFromBackup, readFrom)
+    : RecoveryWindow.unknown
   return {
     namespace,
     live,
     destination,
+    firstRecoverabilityPoint: window.first,
+    now: DateTime.toEpochMillis(yield* DateTime.now),
     warnings: [
       ...(configMap.forbidden === undefined ? [] : [configMap.forbidden]),
       ...(unchecked === undefined ? [] : [unchecked])
-    ].map((error) =>
-      warn(`${describe(cluster)}: server names that are in use could not all be checked: ${error.message}`)
-    )
+    ]
+      .map((error) =>
+        warn(`${describe(cluster)}: server names that are in use could not all be checked: ${error.message}`)
+      )
+      .concat(
+        window.problem === undefined
+          ? []
+          : [warn(`${describe(cluster)}: how far back its archive reaches was not checked: ${window.problem.message}`)]
+      )
   } satisfies Target
 })
 
@@ -146,10 +195,26 @@ const withoutPromotion = (cluster: Cluster): Pick<Decision, "patches" | "notes">
       }
     : { patches: [], notes: [] }
 
+/** A target that somebody set for this Cluster or Restore, and that has no meaning here, is not passed over in silence. */
+const notApplied = (cluster: Cluster, restore: Restore): ReadonlyArray<Note> => {
+  const given = Setting.given(RecoveryTarget.setting, placesOf(cluster, restore, {}))
+  return given === undefined || given.text === RecoveryTarget.setting.default
+    ? []
+    : [
+        warn(
+          `${describe(cluster)}: ${RecoveryTarget.setting.annotation} ${JSON.stringify(given.text)} of ${given.where} is not applied, as nothing is recovered from an archive`
+        )
+      ]
+}
+
 /** What becomes of a Cluster. */
-export const transform = (cluster: Cluster, { restore, target }: Facts): Result.Result<Decision, Failure> => {
+export const transform = (
+  cluster: Cluster,
+  { config = {}, restore, target }: Facts
+): Result.Result<Decision, Failure> => {
   const name = describe(cluster)
   const readFrom = recordedServerName(cluster)
+  const places = placesOf(cluster, restore, config)
   if (readFrom === undefined || target === undefined) {
     // Policy `update` would take the token from a Cluster that lives.
     const isUpdate = restore.spec?.existingResourcePolicy === "update"
@@ -159,12 +224,14 @@ export const transform = (cluster: Cluster, { restore, target }: Facts): Result.
       override: undefined,
       notes: [
         info(`${name} has no annotation ${annotation.serverName}: it is restored as it is`),
-        ...changes.flatMap(({ notes }) => notes)
+        ...changes.flatMap(({ notes }) => notes),
+        ...notApplied(cluster, restore)
       ]
     })
   }
   return Result.gen(function* () {
-    const choice = yield* RecoverFrom.choose(restore, name, cluster.metadata.annotations?.[annotation.recoverFrom])
+    const choice = yield* Setting.choose(RecoverFrom.setting, places)
+    const recoveryTarget = yield* Setting.choose(RecoveryTarget.setting, places)
     const { destination, live, namespace, warnings } = target
     if (Option.isSome(live)) {
       return {
@@ -173,7 +240,8 @@ export const transform = (cluster: Cluster, { restore, target }: Facts): Result.
         notes: [
           warn(
             `Cluster ${namespace}/${cluster.metadata.name} exists: it keeps its bootstrap, external clusters, plugins and server name, and no ConfigMap is written. To recover it from the backup, delete it first or restore into another namespace`
-          )
+          ),
+          ...notApplied(cluster, restore)
         ]
       }
     }
@@ -200,16 +268,20 @@ export const transform = (cluster: Cluster, { restore, target }: Facts): Result.
           ...warnings,
           ...status.notes,
           ...promotion.notes,
+          ...notApplied(cluster, restore),
           info(
             `${name} starts in namespace ${namespace} on its restored volumes and archives under ${destination}; ${place}`
           )
         ]
       }
     }
-    const backupId = cluster.metadata.annotations?.[annotation.backupId] || undefined
+    const recorded = RecoveryEnd.recordedOf(cluster.metadata.annotations, readFrom)
+    const { firstRecoverabilityPoint, now } = target
+    const end = yield* RecoveryEnd.resolve(name, recoveryTarget, { ...recorded, firstRecoverabilityPoint }, now)
+    const source = { serverName: readFrom, recoveryTarget: end.fields }
     return {
       patches: [
-        ...(yield* RecoveryPlan.recover(cluster, archive, { serverName: readFrom, backupId }, destination)),
+        ...(yield* RecoveryPlan.recover(cluster, archive, source, destination)),
         ...status.patches,
         ...promotion.patches
       ],
@@ -218,8 +290,9 @@ export const transform = (cluster: Cluster, { restore, target }: Facts): Result.
         ...warnings,
         ...status.notes,
         ...promotion.notes,
+        ...end.warnings.map(warn),
         info(
-          `${name} recovers in namespace ${namespace} from server name ${readFrom}, ${backupId === undefined ? "newest backup" : `backup ${backupId}`}, and archives under ${destination}; ${place}`
+          `${name} recovers in namespace ${namespace} from server name ${readFrom}, ${end.source}, and archives under ${destination}; ${place}`
         )
       ]
     }
@@ -228,11 +301,13 @@ export const transform = (cluster: Cluster, { restore, target }: Facts): Result.
 
 export const action = RestoreItemAction.make({
   selector: { includedResources: ["clusters.postgresql.cnpg.io"] },
+  ...configuration,
   decode: Cluster,
-  fetch: Effect.fnUntraced(function* (cluster, { restore }) {
+  fetch: Effect.fnUntraced(function* (cluster, request) {
+    const { config, restore } = request
     const readFrom = recordedServerName(cluster)
-    if (readFrom === undefined) return { restore, target: undefined } satisfies Facts
-    return { restore, target: yield* fetchTarget(cluster, readFrom, restore) } satisfies Facts
+    const target = readFrom === undefined ? undefined : yield* fetchTarget(cluster, readFrom, request)
+    return { restore, config, target } satisfies Facts
   }),
   transform: (cluster, facts: Facts) => transform(cluster, facts),
   encode: (item, { notes, patches }) => ({ item: Item.patch(item, patches), notes }),

@@ -1,32 +1,31 @@
 /**
  * `replicated.com/deployment-restore-plugin`: removes init containers that wait for a migration Job, which no restore runs.
  *
- * Plugin configuration `initContainers`: their names, separated by commas or white space; default `wait-for-migration-job`.
+ * Setting `velero-cnpg/init-containers`: their names; default `wait-for-migration-job`.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as SchemaTransformation from "effect/SchemaTransformation"
 import { info, type Note } from "../velero/Action.ts"
 import * as Item from "../velero/Item.ts"
 import type { Patch } from "../velero/Json.ts"
 import * as Json from "../velero/Json.ts"
 import * as RestoreItemAction from "../velero/RestoreItemAction.ts"
 import * as View from "../velero/View.ts"
+import * as Setting from "./Setting.ts"
 
-const Names = Schema.String.pipe(
-  Schema.decodeTo(
-    Schema.Array(Schema.String),
-    SchemaTransformation.transform({
-      decode: (text): ReadonlyArray<string> => text.split(/[\s,]+/).filter((name) => name !== ""),
-      encode: (names) => names.join(",")
-    })
-  )
-)
-
-export const Config = Schema.Struct({
-  initContainers: Names.pipe(Schema.withDecodingDefaultKey(Effect.succeed("wait-for-migration-job")))
-})
+export const setting: Setting.Setting<ReadonlyArray<string>> = {
+  annotation: "velero-cnpg/init-containers",
+  key: "initContainers",
+  plugin: "replicated.com/deployment-restore-plugin",
+  on: "Restore",
+  isOfCluster: false,
+  values: "names of containers, separated by commas or white space",
+  default: "wait-for-migration-job",
+  description: "The init containers that are removed from Deployments. Without a name none is.",
+  parse: (text) => Option.some(text.split(/[\s,]+/).filter((name) => name !== ""))
+}
 
 const Deployment = Schema.Struct({
   metadata: View.Metadata,
@@ -53,7 +52,7 @@ const listPath: Json.Path = ["spec", "template", "spec", "initContainers"]
 /** Which init containers to remove; the list itself goes with its last one. */
 export const transform = (
   { metadata, spec }: typeof Deployment.Type,
-  { initContainers }: typeof Config.Type
+  initContainers: ReadonlyArray<string>
 ): Decision => {
   const containers = spec?.template?.spec?.initContainers ?? []
   const removed = containers.flatMap(({ name }, index) => (initContainers.includes(name) ? [{ name, index }] : []))
@@ -74,9 +73,10 @@ export const transform = (
 
 export const action = RestoreItemAction.make({
   selector: { includedResources: ["deployments"] },
-  config: Config,
+  config: Setting.config([setting]),
   decode: Deployment,
-  fetch: (_, { config }) => Effect.succeed(config),
-  transform: (deployment, config) => Result.succeed(transform(deployment, config)),
+  fetch: (_, { config, restore }) => Effect.succeed({ velero: restore, config }),
+  transform: (deployment, places) =>
+    Result.map(Setting.choose(setting, places), (names) => transform(deployment, names)),
   encode: (item, { notes, patches }) => ({ item: Item.patch(item, patches), notes })
 })

@@ -17,17 +17,43 @@ export const label = {
   userType: "cnpg.io/userType"
 } as const
 
+/** Names of plugins that others of the pack refer to; the first two are those of the Go plugin that it replaces. */
+export const plugin = {
+  clusterBackup: "replicated.com/cnpg-backup-plugin",
+  clusterRestore: "replicated.com/cnpg-restore-plugin"
+} as const
+
 /** Annotations of this pack. The first two are those of the Go plugin that it replaces. */
 export const annotation = {
   /** On a Cluster: the server name under which its archive lies. */
   serverName: "velero-cnpg/serverName",
   /** On a Cluster and on what it owns: the Barman id of the newest completed backup. */
   backupId: "velero-cnpg/current-backup-id",
+  /** On a Cluster: when that backup ended. RFC 3339, as all times here. */
+  backupEndedAt: "velero-cnpg/current-backup-ended-at",
+  /** On a Cluster: the id of the backup that was made for this Velero backup. */
+  freshBackupId: "velero-cnpg/fresh-backup-id",
+  /** On a Cluster: when Velero stored it, by the clock of Velero's server. */
+  storedAt: "velero-cnpg/stored-at",
+  /** On a Cluster: the earliest time that its archive could be recovered to. */
+  firstRecoverabilityPoint: "velero-cnpg/first-recoverability-point",
   /** On what a Cluster owns: the Cluster's name. */
   ownedBy: "velero-cnpg/owned-by-cluster",
   /** On a Cluster or a Velero Restore, for the user to set: `object-store` (default) or `volumes`. */
-  recoverFrom: "velero-cnpg/recover-from"
+  recoverFrom: "velero-cnpg/recover-from",
+  /** On a Cluster or a Velero Restore, for the user to set: where a recovery ends. */
+  recoveryTarget: "velero-cnpg/recovery-target"
 } as const
+
+/** What a backup records on a Cluster. All of it belongs to one life of the Cluster. */
+export const recordedAnnotations: ReadonlyArray<string> = [
+  annotation.serverName,
+  annotation.backupId,
+  annotation.backupEndedAt,
+  annotation.freshBackupId,
+  annotation.storedAt,
+  annotation.firstRecoverabilityPoint
+]
 
 /**
  * Velero's own annotation: whether the status of one object is restored, whatever the Restore says. From Velero 1.16 on.

@@ -17,6 +17,8 @@ export interface Completed {
   readonly name: string
   /** End of the backup (its creation where CNPG noted none), epoch milliseconds; 0 where neither can be read. */
   readonly at: number
+  /** End of the backup, as CNPG noted it. */
+  readonly endedAt: string | undefined
 }
 
 const millis = (time: string | null | undefined): number =>
@@ -49,7 +51,8 @@ export const candidate = (cluster: Cluster, archive: Recoverable, object: Kubern
       ? Option.some({
           backupId: status.backupId ?? "",
           name: metadata.name,
-          at: millis(status.stoppedAt || metadata.creationTimestamp)
+          at: millis(status.stoppedAt || metadata.creationTimestamp),
+          endedAt: status.stoppedAt || undefined
         })
       : Option.none()
   })

@@ -4,36 +4,36 @@
  * `object-store` (default): the operator recovers from the archive, so what it built for the old Cluster is not restored.
  * `volumes`: the restored volumes hold the data, so everything is restored and only the archive's name changes.
  */
-import * as Data from "effect/Data"
-import * as Result from "effect/Result"
+import type * as Result from "effect/Result"
 import type { Restore } from "../velero/Restore.ts"
-import { annotation } from "./Names.ts"
+import { annotation, plugin } from "./Names.ts"
+import * as Setting from "./Setting.ts"
 
 export const choices = ["object-store", "volumes"] as const
 export type RecoverFrom = (typeof choices)[number]
 
-/** A value of the annotation that means nothing. */
-export class InvalidRecoverFrom extends Data.TaggedError("InvalidRecoverFrom")<{
-  readonly where: string
-  readonly value: string
-}> {
-  override get message() {
-    return `annotation ${annotation.recoverFrom} on ${this.where} is ${JSON.stringify(this.value)}; it can be ${choices.join(" or ")}. Correct it and restore again`
-  }
+export const setting: Setting.Setting<RecoverFrom> = {
+  annotation: annotation.recoverFrom,
+  key: "recoverFrom",
+  plugin: plugin.clusterRestore,
+  on: "Restore",
+  isOfCluster: true,
+  values: choices.join(" or "),
+  default: "object-store",
+  description:
+    "What a restored Cluster gets its data from. `object-store`: the operator recovers it from its archive, and makes anew what it had built for the old one. `volumes`: its volumes are restored, it starts on them, and only its archive gets a new name. On the Cluster it has to stand when the backup is made.",
+  parse: Setting.oneOf(...choices)
 }
 
-const read = (where: string, value: string): Result.Result<RecoverFrom, InvalidRecoverFrom> => {
-  const choice = choices.find((known) => known === value)
-  return choice === undefined ? Result.fail(new InvalidRecoverFrom({ where, value })) : Result.succeed(choice)
-}
-
-/** The Restore's word, else the Cluster's, else the object store. `recorded` is the Cluster's annotation, wherever it was kept. */
+/** The Restore's word, else the Cluster's, else the ConfigMap's. `recorded` is the Cluster's annotation, wherever it was kept. */
 export const choose = (
   restore: Restore,
   cluster: string,
-  recorded: string | undefined
-): Result.Result<RecoverFrom, InvalidRecoverFrom> => {
-  const wished = restore.metadata?.annotations?.[annotation.recoverFrom]
-  if (wished !== undefined) return read(`Restore ${restore.metadata?.name ?? ""}`, wished)
-  return recorded === undefined ? Result.succeed("object-store") : read(cluster, recorded)
-}
+  recorded: string | undefined,
+  config: Setting.Config = {}
+): Result.Result<RecoverFrom, Setting.InvalidSetting> =>
+  Setting.choose(setting, {
+    velero: restore,
+    cluster: { name: cluster, annotations: recorded === undefined ? {} : { [annotation.recoverFrom]: recorded } },
+    config
+  })

@@ -15,6 +15,7 @@ import { annotation, cnpgGroup, label, resources } from "./Names.ts"
 import { makeOnce } from "./Once.ts"
 import type { Completed } from "./RecordedBackup.ts"
 import { newest } from "./RecordedBackup.ts"
+import * as RecoveryWindow from "./RecoveryWindow.ts"
 
 /** What is known of a Cluster's backups. */
 export type Recorded =
@@ -29,6 +30,8 @@ export interface Recovery {
   readonly archive: Archive.Archive
   /** `Unknown` also where there is no archive to recover from. */
   readonly recorded: Recorded
+  /** How far back the archive reaches. */
+  readonly window: RecoveryWindow.RecoveryWindow
   /** The Cluster's `recover-from` annotation, unchecked. */
   readonly recoverFrom: string | undefined
 }
@@ -90,17 +93,25 @@ const make = Effect.gen(function* () {
         Effect.catch((error) => Effect.succeed<Recorded>({ _tag: "Unknown", reason: error.message }))
       )
 
+  const windowOf = (cluster: Cluster, archive: Archive.Recoverable) =>
+    RecoveryWindow.of(cluster, archive, archive.serverName).pipe(Effect.provideService(Kubernetes, kubernetes))
+
   const recoveryOf = (cluster: Cluster): Effect.Effect<Recovery> => {
     const archive = Archive.find(cluster)
-    return Effect.map(
-      Archive.isRecoverable(archive) ? recordedOf(cluster, archive) : Effect.succeed(noArchive),
-      (recorded) => ({
+    return Effect.gen(function* () {
+      const recorded = Archive.isRecoverable(archive) ? yield* recordedOf(cluster, archive) : noArchive
+      return {
         clusterUid: cluster.metadata.uid ?? undefined,
         archive,
         recorded,
+        // Where the Backups cannot be read, nothing else is tried.
+        window:
+          Archive.isRecoverable(archive) && recorded._tag !== "Unknown"
+            ? yield* windowOf(cluster, archive)
+            : RecoveryWindow.unknown,
         recoverFrom: cluster.metadata.annotations?.[annotation.recoverFrom]
-      })
-    )
+      }
+    })
   }
 
   const unreadable = (error: KubernetesError): Effect.Effect<Option.Option<Recovery>> =>
@@ -110,6 +121,7 @@ const make = Effect.gen(function* () {
           clusterUid: undefined,
           archive: { _tag: "None" },
           recorded: { _tag: "Unknown", reason: error.message },
+          window: RecoveryWindow.unknown,
           recoverFrom: undefined
         })
 
@@ -128,6 +140,7 @@ const make = Effect.gen(function* () {
           clusterUid: cluster.metadata.uid ?? undefined,
           archive: Archive.find(cluster),
           recorded: { _tag: "NoneCompleted" },
+          window: RecoveryWindow.unknown,
           recoverFrom: cluster.metadata.annotations?.[annotation.recoverFrom]
         }))
       ),

@@ -11,7 +11,8 @@ import type { Recoverable } from "./Archive.ts"
 import * as Archive from "./Archive.ts"
 import type { ApplicationDatabase, Bootstrap, Cluster } from "./Cluster.ts"
 import { describe } from "./Cluster.ts"
-import { annotation, externalClusterName } from "./Names.ts"
+import { annotation, externalClusterName, recordedAnnotations } from "./Names.ts"
+import type { RecoveryTargetFields } from "./RecoveryEnd.ts"
 
 /** No Cluster that the operator accepts can be made of what the backup holds. */
 export class NotRecoverable extends Data.TaggedError("NotRecoverable")<{
@@ -24,10 +25,10 @@ export class NotRecoverable extends Data.TaggedError("NotRecoverable")<{
   }
 }
 
-/** Where a restored Cluster reads from and writes to. */
+/** What a restored Cluster reads. */
 export interface Source {
   readonly serverName: string
-  readonly backupId: string | undefined
+  readonly recoveryTarget: RecoveryTargetFields
 }
 
 /** Velero's resource modifiers cannot help: they run after the actions. */
@@ -78,14 +79,14 @@ const sourceNameOf = ({ spec }: Cluster): string => {
   return name
 }
 
-const bootstrapPatches = (cluster: Cluster, { backupId }: Source): ReadonlyArray<Patch> => {
+const bootstrapPatches = (cluster: Cluster, { recoveryTarget }: Source): ReadonlyArray<Patch> => {
   const method = methodOf(cluster.spec?.bootstrap)
   const recovery = ["spec", "bootstrap", "recovery"]
   return [
     Json.set(["spec", "bootstrap"], {
       recovery: {
         source: sourceNameOf(cluster),
-        ...(backupId === undefined ? {} : { recoveryTarget: { backupID: backupId } }),
+        ...(Object.keys(recoveryTarget).length === 0 ? {} : { recoveryTarget: { ...recoveryTarget } }),
         ...(method === undefined ? {} : applicationOf(method.database))
       }
     }),
@@ -244,7 +245,7 @@ export const keepLive = (live: Json.Json): ReadonlyArray<Patch> => [
   ...ephemeral,
   ...["bootstrap", "externalClusters", "plugins", "replica"].map((field) => sameAsLive(live, ["spec", field])),
   sameAsLive(live, ["spec", "backup", "barmanObjectStore"]),
-  ...[annotation.serverName, annotation.backupId].map((key) => sameAsLive(live, ["metadata", "annotations", key]))
+  ...recordedAnnotations.map((key) => sameAsLive(live, ["metadata", "annotations", key]))
 ]
 
 /** The archive of a Cluster whose backup recorded a source; it must still be there. */

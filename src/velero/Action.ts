@@ -61,6 +61,8 @@ export interface Steps<View, Config, Req extends Request<Config>, Facts, Decisio
   readonly selector: ResourceSelector
   /** Schema of the plugin ConfigMap's data (strings to anything); every key needs a default. */
   readonly config?: Schema.ConstraintDecoder<Config>
+  /** The plugin whose ConfigMap that is, for actions that have to agree; default: the action's own. */
+  readonly configuredAs?: string
   readonly decode: Schema.ConstraintDecoder<View>
   /** What has to be known besides the item; for reading only. */
   readonly fetch: (view: View, request: Req) => Effect.Effect<Facts, Failure, R>
@@ -157,7 +159,9 @@ export const compose = <View, Config, Req extends Request<Config>, Facts, Decisi
           (error) => new UnreadableItem({ resource, plugin, detail: oneLine(error.message) })
         )
       )
-      const config = yield* step(plugin, "configure", () => configure(call))
+      const config = yield* step(plugin, "configure", () =>
+        configure({ ...call, plugin: steps.configuredAs ?? plugin })
+      )
       const request = yield* Effect.fromResult(call.request(config))
       const facts = yield* step(plugin, "fetch", () => steps.fetch(view, request))
       const decision = yield* step(plugin, "transform", () => Effect.fromResult(steps.transform(view, facts)))

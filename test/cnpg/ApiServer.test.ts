@@ -150,7 +150,10 @@ describe("a backup on an API server", () => {
       })
       const process = yield* startOn(server)
       const { lines, tree } = yield* process.backUp(backupAction, cluster({ plugins: [archiver()] }))
-      assert.deepStrictEqual(at(tree, "metadata", "annotations"), { "velero-cnpg/serverName": "orders-v1" })
+      assert.deepStrictEqual(at(tree, "metadata", "annotations"), {
+        "velero-cnpg/serverName": "orders-v1",
+        "velero-cnpg/stored-at": "1970-01-01T00:00:00.000Z"
+      })
       assertLine(lines, "Warn", "list", "backups.postgresql.cnpg.io", "Grant", "service account")
     })
   )
@@ -161,7 +164,10 @@ describe("a backup on an API server", () => {
       server.addFault({ path: /postgresql\.cnpg\.io/, answer: { status: 404, message: "404 page not found" } })
       const process = yield* startOn(server)
       const { lines, tree } = yield* process.backUp(backupAction, cluster({ plugins: [archiver()] }))
-      assert.deepStrictEqual(at(tree, "metadata", "annotations"), { "velero-cnpg/serverName": "orders-v1" })
+      assert.deepStrictEqual(at(tree, "metadata", "annotations"), {
+        "velero-cnpg/serverName": "orders-v1",
+        "velero-cnpg/stored-at": "1970-01-01T00:00:00.000Z"
+      })
       assertLine(lines, "Warn", "no backup id", "postgresql.cnpg.io")
     })
   )

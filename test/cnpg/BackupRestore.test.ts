@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { action } from "../../src/cnpg/BackupRestore.ts"
-import { assertLine, legacy, makeWorld, pick, pluginConfig, shop, start, startProcess } from "./World.ts"
+import { assertLine, legacy, makeWorld, pick, pluginConfig, restoreOf, shop, start, startProcess } from "./World.ts"
 
 const item = pick(shop, "Backup", "orders-daily-20261119020000")
 const withConfig = (data: Readonly<Record<string, string>>) => startProcess(makeWorld([]), [pluginConfig(data)])
@@ -25,7 +25,7 @@ describe("a CNPG Backup", () => {
       const outcome = yield* (yield* withConfig({ restoreBackups: "true" })).restore(action, item)
       assert.isFalse(outcome.skip)
       assert.isTrue(outcome.isUntouched)
-      assertLine(outcome.lines, "Warn", "Backup shop/orders-daily-20261119020000", "restoreBackups")
+      assertLine(outcome.lines, "Warn", "Backup shop/orders-daily-20261119020000", "as asked")
     })
   )
 
@@ -33,6 +33,17 @@ describe("a CNPG Backup", () => {
     Effect.gen(function* () {
       assert.isTrue((yield* (yield* withConfig({ restoreBackups: "false" })).restore(action, item)).skip)
       assert.isTrue((yield* (yield* withConfig({})).restore(action, item)).skip)
+    })
+  )
+
+  it.effect("is restored where the Restore's annotation says so, which is nearer", () =>
+    Effect.gen(function* () {
+      const wish = (value: string) => restoreOf("r", {}, { "velero-cnpg/restore-backups": value })
+      const process = yield* withConfig({ restoreBackups: "false" })
+      assert.isFalse((yield* process.restore(action, item, wish("true"))).skip)
+      const error = yield* Effect.flip(process.restore(action, item, wish("yes")))
+      for (const part of ["velero-cnpg/restore-backups", "Restore r", "true or false"])
+        assert.include(error.message, part)
     })
   )
 

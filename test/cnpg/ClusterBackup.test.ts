@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import { action, type Facts, transform } from "../../src/cnpg/ClusterBackup.ts"
 import type { Recorded } from "../../src/cnpg/Recoveries.ts"
+import * as RecoveryWindow from "../../src/cnpg/RecoveryWindow.ts"
 import type { KubernetesObject } from "../../src/kubernetes/Kubernetes.ts"
 import * as Json from "../../src/velero/Json.ts"
 import {
@@ -12,6 +14,7 @@ import {
   callsOf,
   cluster,
   completed,
+  itIs,
   legacy,
   nightly,
   outside,
@@ -26,19 +29,34 @@ import {
 
 const serverName = "velero-cnpg/serverName"
 const backupId = "velero-cnpg/current-backup-id"
+const endedAt = "velero-cnpg/current-backup-ended-at"
+const storedAt = "velero-cnpg/stored-at"
+const first = "velero-cnpg/first-recoverability-point"
+
+/** The tests' clock stands. */
+const atZero = { [storedAt]: "1970-01-01T00:00:00.000Z" }
 
 const annotationsOf = (tree: unknown) => at(tree, "metadata", "annotations")
 
-const owned = [
-  ["metadata", "annotations", serverName],
-  ["metadata", "annotations", backupId]
-]
+const owned = [serverName, backupId, endedAt, storedAt, first, "velero-cnpg/fresh-backup-id"].map((key) => [
+  "metadata",
+  "annotations",
+  key
+])
 
 const orders = cluster({ plugins: [archiver()] })
 const good = completed("good", "2026-11-19T02:00:00Z")
 
 /** What a Cluster that was restored once carries. */
-const stale = { [serverName]: "orders-v0", [backupId]: "20250101T000000", mine: "stays" }
+const stale = {
+  [serverName]: "orders-v0",
+  [backupId]: "20250101T000000",
+  [endedAt]: "2025-01-01T00:00:09Z",
+  [storedAt]: "2025-01-02T00:00:00.000Z",
+  [first]: "2024-12-01T00:00:00Z",
+  "velero-cnpg/fresh-backup-id": "20250101T000000",
+  mine: "stays"
+}
 
 describe("what is recorded", () => {
   it.effect("of the example is its server name and the one right Backup of seven", () =>
@@ -46,7 +64,13 @@ describe("what is recorded", () => {
       const item = pick(shop, "Cluster", "orders")
       const { process } = yield* start(shop)
       const { lines, text, tree } = yield* process.backUp(action, item)
-      assert.deepStrictEqual(annotationsOf(tree), { [serverName]: "orders-v1", [backupId]: "20261119T020003" })
+      assert.deepStrictEqual(annotationsOf(tree), {
+        [serverName]: "orders-v1",
+        [backupId]: "20261119T020003",
+        [endedAt]: "2026-11-19T02:01:41Z",
+        [first]: "2026-11-17T10:06:47Z",
+        ...atZero
+      })
       assert.deepStrictEqual(outside(text, owned), outside(textOf(item), owned))
       assertLine(
         lines,
@@ -64,7 +88,13 @@ describe("what is recorded", () => {
     Effect.gen(function* () {
       const { process } = yield* start(legacy)
       const { lines, tree } = yield* process.backUp(action, pick(legacy, "Cluster", "invoices"))
-      assert.deepStrictEqual(annotationsOf(tree), { [serverName]: "invoices", [backupId]: "20261119T030004" })
+      assert.deepStrictEqual(annotationsOf(tree), {
+        [serverName]: "invoices",
+        [backupId]: "20261119T030004",
+        [endedAt]: "2026-11-19T03:00:58Z",
+        [first]: "2026-11-17T15:21:07Z",
+        ...atZero
+      })
       assertLine(lines, "Info", "Cluster billing/invoices")
     })
   )
@@ -73,7 +103,7 @@ describe("what is recorded", () => {
     Effect.gen(function* () {
       const { process } = yield* start(legacy)
       const { lines, tree } = yield* process.backUp(action, pick(legacy, "Cluster", "ledger-eu"))
-      assert.deepStrictEqual(annotationsOf(tree), { [serverName]: "ledger-eu" })
+      assert.deepStrictEqual(annotationsOf(tree), { [serverName]: "ledger-eu", ...atZero })
       assertLine(lines, "Warn", "Cluster billing/ledger-eu", "no completed Barman backup", "ScheduledBackup")
     })
   )
@@ -85,6 +115,8 @@ describe("what is recorded", () => {
       assert.deepStrictEqual(annotationsOf(tree), {
         [serverName]: "orders-v1",
         [backupId]: "id-of-good",
+        [endedAt]: "2026-11-19T02:00:00Z",
+        ...atZero,
         mine: "stays"
       })
     })
@@ -94,7 +126,7 @@ describe("what is recorded", () => {
     Effect.gen(function* () {
       const { process } = yield* start([orders, completed("failed", undefined, { phase: "failed" })])
       const { lines, tree } = yield* process.backUp(action, cluster({ plugins: [archiver()] }, { annotations: stale }))
-      assert.deepStrictEqual(annotationsOf(tree), { [serverName]: "orders-v1", mine: "stays" })
+      assert.deepStrictEqual(annotationsOf(tree), { [serverName]: "orders-v1", mine: "stays", ...atZero })
       assertLine(lines, "Warn", "no completed Barman backup")
     })
   )
@@ -113,7 +145,10 @@ describe("what is recorded", () => {
       const { tree } = yield* process.backUp(action, orders)
       const newest = many.find(({ status }) => at(status, "stoppedAt") === "2026-01-01T19:59:00.000Z")
       assert.strictEqual(at(annotationsOf(tree), backupId), at(newest, "status", "backupId"))
-      assert.deepStrictEqual(callsOf(world), ["list backups.postgresql.cnpg.io shop"])
+      assert.deepStrictEqual(callsOf(world), [
+        "list backups.postgresql.cnpg.io shop",
+        "get objectstores.barmancloud.cnpg.io shop/orders-store"
+      ])
     })
   )
 
@@ -123,7 +158,12 @@ describe("what is recorded", () => {
       for (const annotations of [`,"annotations":null`, `,"annotations":{}`, ""]) {
         const text = `{ "kind":"Cluster","spec":{"plugins":[${textOf(archiver())}],"x":1e400, "y":1.0,"z":12345678901234567890},\n"metadata":{"namespace":"shop","name":"orders"${annotations}},"\\u0061":"\\u003c" }`
         const outcome = yield* process.backUp(action, text)
-        assert.deepStrictEqual(annotationsOf(outcome.tree), { [serverName]: "orders-v1", [backupId]: "id-of-good" })
+        assert.deepStrictEqual(annotationsOf(outcome.tree), {
+          [serverName]: "orders-v1",
+          [backupId]: "id-of-good",
+          [endedAt]: "2026-11-19T02:00:00Z",
+          ...atZero
+        })
         assert.deepStrictEqual(outside(outcome.text, owned), outside(text, owned))
       }
     })
@@ -217,21 +257,86 @@ describe("where Kubernetes does not help", () => {
     Effect.gen(function* () {
       const { process } = yield* start([orders, good], refuse)
       const { lines, tree } = yield* process.backUp(action, cluster({ plugins: [archiver()] }, { annotations: stale }))
-      assert.deepStrictEqual(annotationsOf(tree), { [serverName]: "orders-v1", mine: "stays" })
+      assert.deepStrictEqual(annotationsOf(tree), { [serverName]: "orders-v1", mine: "stays", ...atZero })
       assertLine(lines, "Warn", "Cluster shop/orders", "orders-v1", "no backup id", ...parts)
     })
   )
 })
 
+describe("how far back the archive reaches", () => {
+  const store = (status: unknown) => ({
+    apiVersion: "barmancloud.cnpg.io/v1",
+    kind: "ObjectStore",
+    metadata: { name: "orders-store", namespace: "shop" },
+    status
+  })
+  const windows = {
+    "orders-v0": { firstRecoverabilityPoint: "2025-01-01T00:00:00Z" },
+    "orders-v1": { firstRecoverabilityPoint: "2026-11-01T02:00:00Z" }
+  }
+
+  it.effect("is recorded from the ObjectStore's status, under the Cluster's server name", () =>
+    Effect.gen(function* () {
+      const { process } = yield* start([orders, good, store({ serverRecoveryWindow: windows })])
+      const { lines, tree } = yield* process.backUp(action, orders)
+      assert.strictEqual(at(annotationsOf(tree), first), "2026-11-01T02:00:00Z")
+      assertLine(lines, "Info", "recorded server name orders-v1")
+    })
+  )
+
+  it.effect.each([
+    ["of others only", { serverRecoveryWindow: { "orders-v0": windows["orders-v0"] } }],
+    ["with null for the server", { serverRecoveryWindow: { "orders-v1": null } }],
+    ["without a first point", { serverRecoveryWindow: { "orders-v1": { firstRecoverabilityPoint: null } } }],
+    ["of another shape", { serverRecoveryWindow: [] }],
+    ["null", null],
+    ["missing", undefined]
+  ] as const)("is not recorded where the status is %s, and the old one goes, silently", ([, status]) =>
+    Effect.gen(function* () {
+      const { process } = yield* start([orders, good, store(status)])
+      const item = cluster({ plugins: [archiver()] }, { annotations: stale })
+      const { lines, tree } = yield* process.backUp(action, item)
+      assert.isUndefined(at(annotationsOf(tree), first))
+      assertLine(lines, "Info", "recorded server name orders-v1")
+    })
+  )
+
+  it.effect("is not recorded without the right to read it, which is said in one more line", () =>
+    Effect.gen(function* () {
+      const refuse = refusal.forbidden("get", "objectstores.barmancloud.cnpg.io")
+      const { process } = yield* start([orders, good, store({ serverRecoveryWindow: windows })], refuse)
+      const { lines, tree } = yield* process.backUp(action, orders)
+      assert.isUndefined(at(annotationsOf(tree), first))
+      assert.strictEqual(at(annotationsOf(tree), backupId), "id-of-good")
+      assert.deepStrictEqual(
+        lines.map(({ level }) => level),
+        ["Info", "Info"]
+      )
+      assertLine(lines.slice(1), "Info", "how far back", "Grant the verb get on objectstores.barmancloud.cnpg.io")
+    })
+  )
+
+  it.effect("is recorded with the time at which the Cluster was stored", () =>
+    Effect.gen(function* () {
+      const { process } = yield* start([orders, good])
+      yield* itIs("2026-11-19T09:30:00.250Z")
+      assert.strictEqual(
+        at(annotationsOf((yield* process.backUp(action, orders)).tree), storedAt),
+        "2026-11-19T09:30:00.250Z"
+      )
+    })
+  )
+})
+
 describe("many at once", () => {
-  it.effect("list the Backups once for each Cluster, and once more for another Velero backup", () =>
+  it.effect("read each thing once for each Cluster, and once more for another Velero backup", () =>
     Effect.gen(function* () {
       const { process, world } = yield* start([orders, good])
       const outcomes = yield* Effect.forEach(Array.from({ length: 50 }), () => process.backUp(action, orders), {
         concurrency: "unbounded"
       })
       assert.strictEqual(new Set(outcomes.map(({ text }) => text)).size, 1)
-      assert.strictEqual(world.calls.length, 1)
+      assert.strictEqual(world.calls.length, 2)
       yield* world.put(completed("later", "2026-11-19T03:00:00Z"))
       assert.strictEqual(at(annotationsOf((yield* process.backUp(action, orders)).tree), backupId), "id-of-good")
       const other = { metadata: { ...nightly.metadata, uid: "uid-of-another" } }
@@ -239,7 +344,7 @@ describe("many at once", () => {
         at(annotationsOf((yield* process.backUp(action, orders, other)).tree), backupId),
         "id-of-later"
       )
-      assert.strictEqual(world.calls.length, 2)
+      assert.strictEqual(world.calls.length, 4)
     })
   )
 })
@@ -275,27 +380,40 @@ describe("the decision", () => {
     serverName: "orders-v1",
     barmanObjectName: "store"
   } as const
-  const of = (recorded: Recorded, facts: Partial<Facts> = {}) => transform(view, { archive, recorded, ...facts })
-  const at0 = { backupId: "id", name: "b", at: 0 }
+  const now = DateTime.makeUnsafe(0)
+  const of = (recorded: Recorded, facts: Partial<Facts> = {}) =>
+    transform(view, { archive, recorded, now, window: RecoveryWindow.unknown, ...facts })
+  const at0 = { backupId: "id", name: "b", at: 0, endedAt: undefined }
+  const set = (key: string, value: string) => Json.set(["metadata", "annotations", key], value)
+  const remove = (key: string) => Json.remove(["metadata", "annotations", key])
+  const fresh = "velero-cnpg/fresh-backup-id"
 
   it("sets the server name, and sets or removes the id", () => {
     assert.deepStrictEqual(of({ _tag: "Found", backup: at0 }).patches, [
-      Json.set(["metadata", "annotations", serverName], "orders-v1"),
-      Json.set(["metadata", "annotations", backupId], "id")
+      set(serverName, "orders-v1"),
+      set(backupId, "id"),
+      remove(endedAt),
+      remove(fresh),
+      set(storedAt, "1970-01-01T00:00:00.000Z"),
+      remove(first)
     ])
     for (const recorded of [{ _tag: "NoneCompleted" }, { _tag: "Unknown", reason: "why" }] as const) {
       assert.deepStrictEqual(of(recorded).patches, [
-        Json.set(["metadata", "annotations", serverName], "orders-v1"),
-        Json.remove(["metadata", "annotations", backupId])
+        set(serverName, "orders-v1"),
+        remove(backupId),
+        remove(endedAt),
+        remove(fresh),
+        set(storedAt, "1970-01-01T00:00:00.000Z"),
+        remove(first)
       ])
     }
   })
 
   it("never warns of a good backup, and never keeps quiet about a missing one", () => {
-    assert.strictEqual(of({ _tag: "Found", backup: at0 }).note.level, "info")
-    assert.strictEqual(of({ _tag: "NoneCompleted" }).note.level, "warn")
-    assert.strictEqual(of({ _tag: "Unknown", reason: "why" }).note.level, "warn")
-    assert.include(of({ _tag: "Unknown", reason: "why" }).note.message, "why")
+    assert.strictEqual(of({ _tag: "Found", backup: at0 }).notes[0]?.level, "info")
+    assert.strictEqual(of({ _tag: "NoneCompleted" }).notes[0]?.level, "warn")
+    assert.strictEqual(of({ _tag: "Unknown", reason: "why" }).notes[0]?.level, "warn")
+    assert.include(of({ _tag: "Unknown", reason: "why" }).notes[0]?.message ?? "", "why")
   })
 })
 

@@ -847,7 +847,10 @@ describe("a second life, and a third", () => {
       for (const old of shop.filter(({ kind }) => kind === "Backup")) yield* second.put(old)
       const live = pick(second.objects(), "Cluster", "orders")
       const backup2 = yield* (yield* startProcess(second)).backUp(backupAction, live)
-      assert.deepStrictEqual(at(backup2.tree, "metadata", "annotations"), { "velero-cnpg/serverName": destination })
+      assert.deepStrictEqual(at(backup2.tree, "metadata", "annotations"), {
+        "velero-cnpg/serverName": destination,
+        "velero-cnpg/stored-at": "2026-11-20T09:30:00.000Z"
+      })
       assertLine(backup2.lines, "Warn", "no completed Barman backup")
 
       yield* second.put(
@@ -890,7 +893,7 @@ describe("the decision", () => {
     metadata: { name: "orders", namespace: "shop", annotations: { "velero-cnpg/serverName": "orders-v1" } },
     spec: { plugins: [{ name: barman, isWALArchiver: true, parameters: { barmanObjectName: "s" } }] }
   }
-  const target = { namespace: "shop-2", live: Option.none(), destination, warnings: [] }
+  const target = { namespace: "shop-2", live: Option.none(), destination, now: 0, warnings: [] }
 
   it("writes a ConfigMap exactly when the Cluster is made anew", () => {
     const overrideOf = (facts: Parameters<typeof transform>[1], of: Parameters<typeof transform>[0] = view) =>

@@ -2,7 +2,19 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { action } from "../../src/cnpg/DeploymentRestore.ts"
 import * as Json from "../../src/velero/Json.ts"
-import { assertLine, at, makeWorld, pick, pluginConfig, shop, start, startProcess, stripped, textOf } from "./World.ts"
+import {
+  assertLine,
+  at,
+  makeWorld,
+  pick,
+  pluginConfig,
+  restoreOf,
+  shop,
+  start,
+  startProcess,
+  stripped,
+  textOf
+} from "./World.ts"
 
 const wait = "wait-for-migration-job"
 const list: Json.Path = ["spec", "template", "spec", "initContainers"]
@@ -102,6 +114,14 @@ describe("the names in plugin configuration", () => {
       const outcome = yield* (yield* withNames(`d c b ${wait}`)).restore(action, item)
       assert.notProperty(at(outcome.tree, "spec", "template", "spec"), "initContainers")
       assertLine(outcome.lines, "Info", `${wait}, b, c, d`)
+    })
+  )
+
+  it.effect("give way to those of the Restore's annotation", () =>
+    Effect.gen(function* () {
+      const wish = restoreOf("r", {}, { "velero-cnpg/init-containers": "d" })
+      const outcome = yield* (yield* withNames("b")).restore(action, item, wish)
+      assert.deepStrictEqual(namesIn(outcome.tree), [wait, "b", "c"])
     })
   )
 

@@ -19,6 +19,7 @@ import {
   barman,
   cluster,
   completed,
+  itIs,
   json,
   makeWorld,
   namespace,
@@ -333,6 +334,16 @@ const ownedByRestore = (text: string): ReadonlyArray<Json.Path> => {
 const annotationPaths = (...keys: ReadonlyArray<string>): ReadonlyArray<Json.Path> =>
   keys.map((key) => ["metadata", "annotations", `velero-cnpg/${key}`])
 
+/** What a backup records. */
+const recordedKeys = [
+  "serverName",
+  "current-backup-id",
+  "current-backup-ended-at",
+  "fresh-backup-id",
+  "stored-at",
+  "first-recoverability-point"
+]
+
 const wellFormed = /^.+-\d{4}(0[1-9]|1[0-2])([0-2]\d|3[01])-([01]\d|2[0-3])[0-5]\d[0-5]\d$/
 
 // ------------------------------------------------------------------------------------------------------------ properties
@@ -408,6 +419,68 @@ describe("every Cluster that the operator accepted and that archives", () => {
   )
 })
 
+describe("every target of a recovery", () => {
+  const id = "20260101T000000"
+  const moment = oneOf("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5Z", "2026-06-01T12:00:00Z", "", "soon")
+  const known = all({
+    "velero-cnpg/current-backup-id": perhaps(oneOf(id, "")),
+    "velero-cnpg/fresh-backup-id": perhaps(oneOf(id, "20250101T000000")),
+    "velero-cnpg/current-backup-ended-at": perhaps(moment),
+    "velero-cnpg/stored-at": perhaps(moment),
+    "velero-cnpg/first-recoverability-point": perhaps(moment)
+  })
+  const point = oneOf(
+    "latest",
+    "backup",
+    "velero-backup",
+    "2026-05-05T05:05:05.123456+02:00",
+    "2020-01-01T00:00:00Z",
+    "2030-01-01T00:00:00Z",
+    "lsn:1F/ABC",
+    "xid:4294967295",
+    `name:${"ü".repeat(31)}`,
+    'name:it\'s \\ "said"',
+    "tomorrow"
+  )
+  const timeline = oneOf("", "", " timeline:latest", " timeline:4294967295", " timeline:0")
+
+  it.effect.prop(
+    "becomes one that the webhook takes, or an error before anything is written, and changes nothing else",
+    { text: validCluster, known, point, timeline },
+    ({ known, point, text, timeline }) =>
+      Effect.gen(function* () {
+        yield* itIs("2026-12-01T00:00:00Z")
+        const patches = Object.entries(known).map(([key, value]) =>
+          value === undefined
+            ? Json.remove(["metadata", "annotations", key])
+            : Json.set(["metadata", "annotations", key], value)
+        )
+        const item = Json.patch(text, patches)
+        const { process, world } = yield* start([namespace("shop")])
+        const wish = restoreOf("r", {}, { "velero-cnpg/recovery-target": point + timeline })
+        const result = yield* Effect.result(process.restore(restoreAction, item, wish, item))
+        if (Result.isFailure(result)) {
+          assert.match(result.failure._tag, /^(UnreachableTarget|InvalidSetting)$/)
+          assert.deepStrictEqual(world.configMaps(), [])
+          return
+        }
+        assert.notStrictEqual(point, "tomorrow")
+        const { text: restored, tree } = result.success
+        assert.deepStrictEqual(webhookProblems(tree), [])
+        const owned = ownedByRestore(item)
+        assert.deepStrictEqual(outside(restored, owned), outside(item, owned))
+        assert.strictEqual((yield* process.restore(restoreAction, restored, wish, restored)).text, restored)
+
+        const target = (at(tree, "spec", "bootstrap", "recovery", "recoveryTarget") ?? {}) as Tree
+        const { backupID, targetTLI, ...ends } = target
+        assert.strictEqual(targetTLI, timeline.split(":")[1])
+        assert.lengthOf(Object.keys(ends), point === "latest" ? 0 : 1)
+        assert.include([undefined, known["velero-cnpg/current-backup-id"]], backupID)
+      }),
+    options
+  )
+})
+
 describe("every Cluster", () => {
   it.effect.prop(
     "is restored as one that the webhook takes, or is refused before anything is written",
@@ -418,7 +491,7 @@ describe("every Cluster", () => {
         const result = yield* Effect.result(process.restore(restoreAction, text, restoreOf("r"), text))
         const annotations = (JSON.parse(text) as AnyCluster).metadata.annotations
         if (Result.isFailure(result)) {
-          assert.match(result.failure._tag, /^(NotRecoverable|InvalidRecoverFrom)$/)
+          assert.match(result.failure._tag, /^(NotRecoverable|InvalidSetting)$/)
           assert.deepStrictEqual(world.configMaps(), [])
         } else if (!annotations?.["velero-cnpg/serverName"]) {
           assert.isTrue(result.success.isUntouched)
@@ -463,7 +536,7 @@ describe("every Cluster", () => {
           ]),
           ...["plugins", "bootstrap", "externalClusters", "replica"].map((key) => ["spec", key]),
           ["spec", "backup", "barmanObjectStore"],
-          ...annotationPaths("serverName", "current-backup-id")
+          ...annotationPaths(...recordedKeys)
         ]
         assert.deepStrictEqual(outside(kept, owned), outside(text, owned))
         assert.strictEqual((yield* process.restore(restoreAction, kept, wish, kept)).text, kept)
@@ -480,7 +553,7 @@ describe("every Cluster", () => {
         const backup = completed("good", "2026-11-19T02:00:00Z")
         const theirs = { ...backup, spec: { ...(backup["spec"] as Tree), cluster: { name } } }
         const { process, world } = yield* start(hasBackup ? [theirs] : [])
-        const owned = annotationPaths("serverName", "current-backup-id")
+        const owned = annotationPaths(...recordedKeys)
         const first = yield* process.backUp(backupAction, text)
         assert.deepStrictEqual(outside(first.text, owned), outside(text, owned))
         assert.strictEqual(first.lines.length, 1)

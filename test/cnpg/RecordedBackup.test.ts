@@ -150,7 +150,8 @@ describe("the backup to recover from", () => {
     assert.deepStrictEqual(Option.getOrUndefined(candidate(orders, plugin, good)), {
       backupId: "id-of-good",
       name: "good",
-      at: Date.UTC(2026, 10, 19, 2, 1, 41)
+      at: Date.UTC(2026, 10, 19, 2, 1, 41),
+      endedAt: "2026-11-19T02:01:41Z"
     })
   })
 })

@@ -40,6 +40,7 @@ const recordedOfName = (recovery: Option.Option<Recoveries.Recovery>): unknown =
   Option.getOrUndefined(Option.map(recovery, recordedOf))
 
 const listBackups = "list backups.postgresql.cnpg.io shop"
+const getStore = "get objectstores.barmancloud.cnpg.io shop/orders-store"
 const getCluster = "get clusters.postgresql.cnpg.io shop/orders"
 
 describe("the recovery of a Cluster", () => {
@@ -61,7 +62,7 @@ describe("the recovery of a Cluster", () => {
       const { ofCluster, ofName } = yield* start(world)
       yield* Effect.all([ofCluster(), ofName(), ofCluster(), ofName(), ofName()], { concurrency: "unbounded" })
       yield* ofCluster()
-      assert.deepStrictEqual(callsOf(world), [listBackups])
+      assert.deepStrictEqual(callsOf(world), [listBackups, getStore])
     })
   )
 
@@ -70,7 +71,7 @@ describe("the recovery of a Cluster", () => {
       const world = makeWorld([orders, good])
       const { ofCluster, ofName } = yield* start(world)
       yield* Effect.all([ofName(), ofName(), ofCluster(), ofName()], { concurrency: "unbounded" })
-      assert.deepStrictEqual(callsOf(world), [getCluster, listBackups])
+      assert.deepStrictEqual(callsOf(world), [getCluster, listBackups, getStore])
     })
   )
 

@@ -9,7 +9,7 @@ import { archiver, at, barman, json, recorded, textOf, type Tree, webhookProblem
 
 const view = (object: unknown): Cluster => Option.getOrThrow(decodeCluster(json(object)))
 
-const source = { serverName: "orders-v1", backupId: "20261119T020003" }
+const source = { serverName: "orders-v1", recoveryTarget: { backupID: "20261119T020003" } }
 const destination = "orders-20261119-093000"
 
 /** The text of a Cluster as it is restored, or why not. */
@@ -106,7 +106,7 @@ describe("bootstrap", () => {
 
   it("names no target where no backup is recorded", () => {
     assert.deepStrictEqual(
-      at(recover({ plugins }, { serverName: "orders-v1", backupId: undefined }), "bootstrap", "recovery"),
+      at(recover({ plugins }, { serverName: "orders-v1", recoveryTarget: {} }), "bootstrap", "recovery"),
       { source: "clusterBackup" }
     )
   })
@@ -230,7 +230,7 @@ describe("the in-tree store", () => {
   })
 
   it("gets both names where its own was defaulted", () => {
-    const spec = recover({ backup: { barmanObjectStore: s3 } }, { serverName: "orders", backupId: undefined })
+    const spec = recover({ backup: { barmanObjectStore: s3 } }, { serverName: "orders", recoveryTarget: {} })
     assert.deepStrictEqual(at(spec, "externalClusters"), [
       { name: "clusterBackup", barmanObjectStore: { ...s3, serverName: "orders" } }
     ])

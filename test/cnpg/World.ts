@@ -299,8 +299,11 @@ export const restoreOf = (
 export const pluginName = "example.com/tested-plugin"
 
 /** Plugin configuration as Velero's convention labels it. */
-export const pluginConfig = (data: Readonly<Record<string, string>>): PluginConfig.ConfigMap => ({
-  metadata: { name: "tested", namespace: "velero", labels: { [pluginName]: "RestoreItemActionV2" } },
+export const pluginConfig = (
+  data: Readonly<Record<string, string>>,
+  plugin: string = pluginName
+): PluginConfig.ConfigMap => ({
+  metadata: { name: "tested", namespace: "velero", labels: { [plugin]: "RestoreItemActionV2" } },
   data
 })
 

@@ -9,14 +9,14 @@ import { at, eventually } from "./Executable.ts"
 import * as Objects from "./Objects.ts"
 import type { Options, World } from "./World.ts"
 import * as Worlds from "./World.ts"
-import { annotation, kind, overrideName, plugin, warnings } from "./World.ts"
+import { annotation, kind, overrideName, plugin, sourceIn, warnings } from "./World.ts"
 
 const orders = Objects.cluster("shop", "orders")
 const recorded = Objects.cluster("shop", "orders", { annotations: { [annotation.serverName]: "orders" } })
 
 const shop = [Objects.namespace("shop"), orders, Objects.backup("shop", "orders", "backup", 3600)]
 
-const annotationsOf = (text: string): unknown => at(JSON.parse(text), "metadata", "annotations")
+const annotationsOf = (text: string): unknown => sourceIn(JSON.parse(text))
 
 /** Backs the Cluster up in a new process. */
 const backedUp = (world: World) =>
@@ -326,7 +326,13 @@ describe("lists", () => {
       const marked = stored.filter(({ after }) => after?.text.includes(annotation.ownedBy) === true)
       assert.strictEqual(marked.length, items.length)
       const counted = world.cluster.requests().map(({ path }) => path.replace(/^.*\/namespaces\/shop\//, ""))
-      assert.deepStrictEqual(counted.toSorted(), ["backups", "clusters/orders", "jobs", "services"])
+      assert.deepStrictEqual(counted.toSorted(), [
+        "backups",
+        "clusters/orders",
+        "jobs",
+        "objectstores/store",
+        "services"
+      ])
 
       world.cluster.clearRequests()
       world.disaster()

@@ -7,7 +7,7 @@ import { at } from "./Executable.ts"
 import * as Objects from "./Objects.ts"
 import type { World } from "./World.ts"
 import * as Worlds from "./World.ts"
-import { annotation, example, kind, overrideName, plugin, warnings } from "./World.ts"
+import { annotation, example, kind, overrideName, plugin, sourceIn, warnings } from "./World.ts"
 
 /** `Kind name` of items. */
 const named = (items: ReadonlyArray<BackedUp | Restored>): ReadonlyArray<string> =>
@@ -102,7 +102,7 @@ describe("backup", () => {
       const { backedUp, world } = yield* shop
       assert.deepStrictEqual(errors(backedUp), [])
       assert.deepStrictEqual(changed(backedUp), ["Cluster orders", ...ownedByOrders].toSorted())
-      assert.deepStrictEqual(annotationsOf(objectOf(backedUp, "Cluster", "orders")), {
+      assert.deepStrictEqual(sourceIn(objectOf(backedUp, "Cluster", "orders")), {
         [annotation.serverName]: "orders-v1",
         [annotation.backupId]: "20261119T020003"
       })
@@ -129,11 +129,11 @@ describe("backup", () => {
         "Cluster ledger-eu",
         "PersistentVolumeClaim invoices-1"
       ])
-      assert.deepStrictEqual(annotationsOf(objectOf(backedUp, "Cluster", "invoices")), {
+      assert.deepStrictEqual(sourceIn(objectOf(backedUp, "Cluster", "invoices")), {
         [annotation.serverName]: "invoices",
         [annotation.backupId]: "20261119T030004"
       })
-      assert.deepStrictEqual(annotationsOf(objectOf(backedUp, "Cluster", "ledger-eu")), {
+      assert.deepStrictEqual(sourceIn(objectOf(backedUp, "Cluster", "ledger-eu")), {
         [annotation.serverName]: "ledger-eu"
       })
       const [warning, ...more] = warnings(world)
@@ -400,7 +400,7 @@ describe("server names", () => {
 
       // Without a Backup of its own the id of the earlier life is not kept.
       const early = yield* world.backup({ name: "early" })
-      assert.deepStrictEqual(annotationsOf(objectOf(early, "Cluster", "orders")), { [annotation.serverName]: first })
+      assert.deepStrictEqual(sourceIn(objectOf(early, "Cluster", "orders")), { [annotation.serverName]: first })
 
       world.cluster.put(Objects.backup("shop", "orders", "new", 60))
       world.cluster.put({
@@ -408,7 +408,7 @@ describe("server names", () => {
         metadata: { ...liveCluster(world, "shop", "orders").metadata, uid: Objects.uidOf("shop", "orders") }
       })
       const second = yield* world.backup({ name: "second" })
-      assert.deepStrictEqual(annotationsOf(objectOf(second, "Cluster", "orders")), {
+      assert.deepStrictEqual(sourceIn(objectOf(second, "Cluster", "orders")), {
         [annotation.serverName]: first,
         [annotation.backupId]: "20261119T000100"
       })
@@ -622,7 +622,7 @@ describe("plugin configuration", () => {
     {
       name: "a value that means nothing",
       configMaps: [Objects.pluginConfig("backups", plugin.backupRestore, { restoreBackups: "yes" })],
-      says: /ConfigMap velero\/backups configures velero-cnpg\/backup-restore-plugin wrongly: .*"true" \| "false".*restoreBackups.*Correct that key/,
+      says: /ConfigMap velero\/backups configures velero-cnpg\/backup-restore-plugin wrongly: .*expected true or false.*restoreBackups.*Correct that key/,
       fails: backupsOfShop
     },
     {
@@ -694,10 +694,11 @@ describe("what an action does not own", () => {
       yield* world.session(({ backup, restore }) =>
         Effect.gen(function* () {
           const stored = yield* backup(plugin.clusterBackup, cluster("", "", "", ""))
+          const storedAt = at(JSON.parse(stored.text), "metadata", "annotations", "velero-cnpg/stored-at")
           assert.strictEqual(
             stored.text,
             cluster(
-              `,"annotations":{"${annotation.serverName}":"orders","${annotation.backupId}":"20261119T000000"}`,
+              `,"annotations":{"${annotation.serverName}":"orders","${annotation.backupId}":"20261119T000000","velero-cnpg/current-backup-ended-at":"2026-11-19T00:00:00Z","velero-cnpg/stored-at":"${String(storedAt)}"}`,
               "",
               "",
               ""

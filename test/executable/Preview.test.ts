@@ -15,7 +15,7 @@ import {
   temporaryDirectory
 } from "./Executable.ts"
 import * as Objects from "./Objects.ts"
-import { annotation, plugin } from "./World.ts"
+import { annotation, plugin, sourceIn } from "./World.ts"
 
 const shop = "examples/shop.yaml"
 const legacy = "examples/legacy.yaml"
@@ -140,7 +140,7 @@ describe("preview as JSON", () => {
       const shown = yield* json([shop])
       assert.strictEqual(itemsOf(shown, "backup").length, 38)
       assert.deepStrictEqual(count(itemsOf(shown, "restore")), { created: 13, exists: 1, skipped: 24 })
-      assert.deepStrictEqual(at(find(shown, "backup", "Cluster", "orders").after, "metadata", "annotations"), {
+      assert.deepStrictEqual(sourceIn(find(shown, "backup", "Cluster", "orders").after), {
         [annotation.serverName]: "orders-v1",
         [annotation.backupId]: "20261119T020003"
       })
@@ -155,6 +155,27 @@ describe("preview as JSON", () => {
           assert.strictEqual(at(line, "level"), "info", JSON.stringify(line))
         }
       }
+    })
+  )
+
+  it.live.each([
+    ["backup", { backupID: "20261119T020003", targetImmediate: true }],
+    ["2026-11-19T04:00:00+01:00 timeline:2", { targetTime: "2026-11-19T03:00:00Z", targetTLI: "2" }],
+    ["name:before migration", { backupID: "20261119T020003", targetName: "before migration" }]
+  ] as const)("shows where the recovery ends: %s", ([target, expected]) =>
+    Effect.gen(function* () {
+      const shown = yield* json([shop, "--annotate-restore", `velero-cnpg/recovery-target=${target}`])
+      const cluster = find(shown, "restore", "Cluster", "orders").after
+      assert.deepStrictEqual(at(cluster, "spec", "bootstrap", "recovery", "recoveryTarget"), expected)
+    })
+  )
+
+  it.live("shows the window that a target lies outside of", () =>
+    Effect.gen(function* () {
+      const tooEarly = "velero-cnpg/recovery-target=2026-11-17T10:00:00Z"
+      const { code, stdout } = yield* preview([shop, "--annotate-restore", tooEarly])
+      assert.strictEqual(code, 1)
+      assert.include(stdout, "the recovery window of server name orders-v1 begins at 2026-11-17T10:06:47Z")
     })
   )
 

@@ -18,7 +18,7 @@ import type { ApiServer, ApiServerError, KubernetesObject } from "../../src/test
 import * as ApiServers from "../../src/testing/ApiServer.ts"
 import type { BackedUp, BackupSpec, Entry, Restored, RestoreSpec } from "../../src/testing/VeleroHost.ts"
 import * as VeleroHost from "../../src/testing/VeleroHost.ts"
-import { executable, repository, temporaryDirectory } from "./Executable.ts"
+import { at, executable, repository, temporaryDirectory } from "./Executable.ts"
 
 /** Names of the plugins. */
 export const plugin = {
@@ -64,6 +64,20 @@ export const annotation = {
   ownedBy: "velero-cnpg/owned-by-cluster",
   recoverFrom: "velero-cnpg/recover-from"
 } as const
+
+/** Of what a backup records, all but its times; that of the storing is checked here, by the clock of this machine. */
+export const sourceIn = (object: unknown): unknown => {
+  const all = at(object, "metadata", "annotations") as Readonly<Record<string, string>> | undefined
+  const storedAt = all?.["velero-cnpg/stored-at"]
+  if (storedAt !== undefined) {
+    assert.match(storedAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+    assert.isBelow(Math.abs(Date.now() - Date.parse(storedAt)), 600_000)
+  }
+  const times = ["stored-at", "current-backup-ended-at", "first-recoverability-point"]
+  return (
+    all && Object.fromEntries(Object.entries(all).filter(([key]) => !times.includes(key.replace("velero-cnpg/", ""))))
+  )
+}
 
 export const overrideName = "cnpg-velero-override"
 

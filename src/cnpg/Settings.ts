@@ -1,0 +1,8 @@
+/** Every setting of the pack, by the plugin whose ConfigMap it may stand in; `docs/configuration.md` is checked against this list. */
+import { setting as restoreBackups } from "./BackupRestore.ts"
+import { setting as initContainers } from "./DeploymentRestore.ts"
+import { setting as recoverFrom } from "./RecoverFrom.ts"
+import { setting as recoveryTarget } from "./RecoveryTarget.ts"
+import type { Setting } from "./Setting.ts"
+
+export const settings: ReadonlyArray<Setting<unknown>> = [recoverFrom, recoveryTarget, restoreBackups, initContainers]
