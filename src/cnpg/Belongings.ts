@@ -85,8 +85,11 @@ const make = Effect.gen(function* () {
       ),
     companions: (owner, namespace, cluster) =>
       Effect.map(
-        Effect.forEach(companionResources, (resource) =>
-          Effect.map(byCluster(owner, resource, namespace), (names) => ({ resource, names }))
+        Effect.forEach(
+          companionResources,
+          (resource) => Effect.map(byCluster(owner, resource, namespace), (names) => ({ resource, names })),
+          // Where nobody answers, all of them take as long as one.
+          { concurrency: "unbounded" }
         ),
         (lists) => ({
           found: lists.flatMap(({ names, resource }) =>

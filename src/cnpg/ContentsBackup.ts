@@ -47,15 +47,23 @@ export interface Decision {
   readonly notes: ReadonlyArray<Note>
 }
 
+/** Where nobody answers, all of them take as long as one. */
+const atOnce = { concurrency: "unbounded" } as const
+
 const check = (owner: string, namespace: string, references: ReadonlyArray<Reference>) =>
   Effect.flatMap(Belongings, (belongings) =>
-    Effect.forEach(references, (reference) =>
-      Effect.map(belongings.has(owner, reference.resource, namespace, reference.name), (presence): Checked => ({
-        reference,
-        presence
-      }))
+    Effect.forEach(
+      references,
+      (reference) =>
+        Effect.map(belongings.has(owner, reference.resource, namespace, reference.name), (presence): Checked => ({
+          reference,
+          presence
+        })),
+      atOnce
     )
   )
+
+const noCompanions: Companions = { found: [], unreadable: [] }
 
 const fetch = Effect.fnUntraced(function* (referring: Referring, { backup }: { readonly backup: Backup }) {
   const { kind, metadata } = referring
@@ -63,14 +71,15 @@ const fetch = Effect.fnUntraced(function* (referring: Referring, { backup }: { r
   const namespace = metadata.namespace ?? ""
   const isCluster = kind === "Cluster"
   const belongings = yield* Belongings
-  return {
-    backup,
-    references: yield* check(owner, namespace, References.of(referring)),
-    generated: yield* check(owner, namespace, isCluster ? References.generatedBy(metadata.name) : []),
-    companions: isCluster
-      ? yield* belongings.companions(owner, namespace, metadata.name)
-      : { found: [], unreadable: [] }
-  } satisfies Facts
+  const found = yield* Effect.all(
+    {
+      references: check(owner, namespace, References.of(referring)),
+      generated: check(owner, namespace, isCluster ? References.generatedBy(metadata.name) : []),
+      companions: isCluster ? belongings.companions(owner, namespace, metadata.name) : Effect.succeed(noCompanions)
+    },
+    atOnce
+  )
+  return { backup, ...found } satisfies Facts
 })
 
 /** Whether the user has named a resource among those to leave out. */

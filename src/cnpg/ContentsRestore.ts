@@ -115,14 +115,13 @@ export const action = RestoreItemAction.make({
     const { kind, metadata } = referring
     const to = Restore.targetNamespace(restore, metadata.namespace ?? "")
     // Asked again for each object: what was missing a moment ago may have been restored since.
-    const checked = yield* Effect.forEach(References.of(referring), (reference) =>
-      Effect.map(
-        has(`${Restore.key(restore)} ${kind} ${metadata.name}`, reference.resource, to, reference.name),
-        (presence) => ({
-          reference,
-          presence
-        })
-      )
+    const owner = `${Restore.key(restore)} ${kind} ${metadata.name}`
+    const checked = yield* Effect.forEach(
+      References.of(referring),
+      (reference) =>
+        Effect.map(has(owner, reference.resource, to, reference.name), (presence) => ({ reference, presence })),
+      // Where nobody answers, all of them take as long as one.
+      { concurrency: "unbounded" }
     )
     return {
       restore,

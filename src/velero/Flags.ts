@@ -2,7 +2,7 @@
  * The arguments that a plugin gets from Velero's server.
  *
  * Velero up to 1.14 passes `--log-level LEVEL` and perhaps `--features a,b`; later ones pass all of the server's own flags on.
- * Only the log level matters here; everything else is accepted and ignored, whatever it is.
+ * The log level and this difference matter here; everything else is accepted and ignored, whatever it is.
  *
  * @see https://github.com/vmware-tanzu/velero/blob/v1.18.1/pkg/plugin/clientmgmt/process/client_builder.go
  *
@@ -49,3 +49,22 @@ export const logLevel = (
     .findLast((level) => level !== undefined)
   return known ?? "Info"
 }
+
+/**
+ * Whether the host knows item block actions, which Velero has since 1.15: one before ends at a kind that it does not know.
+ *
+ * Nothing tells a plugin the version of its host, but only those before pass just these arguments on. A later one whose operator
+ * has given it just these is taken for one of them.
+ *
+ * @example
+ * ```ts
+ * import * as Flags from "velero-plugin-cnpg/velero/Flags"
+ *
+ * Flags.knowsItemBlocks(["--log-level", "info"]) // => false
+ * Flags.knowsItemBlocks(["--log-level", "info", "--features", "EnableCSI"]) // => false
+ * Flags.knowsItemBlocks([]) // => true
+ * Flags.knowsItemBlocks(["--uploader-type=kopia", "--log-level=debug"]) // => true
+ * ```
+ */
+export const knowsItemBlocks = (args: ReadonlyArray<string>): boolean =>
+  !/^--log-level \S+( --features \S+)?$/.test(args.join(" "))

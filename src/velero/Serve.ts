@@ -57,6 +57,7 @@ export const serve = <R>(
   Effect.gen(function* () {
     const list = yield* Effect.fromResult(Plugins.list(plugins))
     const adapters = yield* Adapters.services(list)
+    const knows = (kind: string) => kind !== "ItemBlockAction" || Flags.knowsItemBlocks(host.args)
     const log = logLayer(host)
     const config = Layer.unwrap(Effect.promise(async () => (await import("./PluginConfig.ts")).layer))
     // The type of a union minus a member plus that member is not seen to be the union.
@@ -73,7 +74,7 @@ export const serve = <R>(
           details,
           services: [
             // Discovery runs without the plugins' services: Velero starts the executable for it, and ends it at once.
-            Rpc.install(PluginLister.service(list, host.command), runtimes.protocol, details),
+            Rpc.install(PluginLister.service(list, host.command, knows), runtimes.protocol, details),
             ...adapters.map(install)
           ]
         })

@@ -20,7 +20,7 @@ import * as Objects from "./Objects.ts"
 import * as Worlds from "./World.ts"
 import { annotation, plugin, warnings } from "./World.ts"
 
-const pluginNames = [...Worlds.backupPlugins, ...Worlds.restorePlugins].toSorted()
+const { pluginNames } = Worlds
 
 const names = (options: Omit<VeleroHost.Options, "executable"> & { readonly executable?: string }) =>
   Effect.map(VeleroHost.discover({ executable, ...options }), (plugins) => plugins.map(({ name }) => name).toSorted())

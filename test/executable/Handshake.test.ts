@@ -33,7 +33,7 @@ import { plugin } from "./World.ts"
 
 type Environment = Readonly<Record<string, string>>
 
-const pluginNames = [...Worlds.backupPlugins, ...Worlds.restorePlugins].toSorted()
+const { pluginNames } = Worlds
 
 /** The plugins that a host discovers with an environment. */
 const discover = (env: Environment, args: ReadonlyArray<string> = []) =>
@@ -176,6 +176,20 @@ describe("discovery", () => {
         yield* VeleroHost.discover({ executable, env: {} }),
         offered.map(([kind, name]) => ({ command: executable, kind, name }))
       )
+    })
+  )
+
+  it.live("leaves item blocks out where Velero is older than they are, and would end", () =>
+    Effect.gen(function* () {
+      for (const args of [
+        ["--log-level", "info"],
+        ["--log-level", "info", "--features", "EnableCSI"]
+      ]) {
+        assert.deepStrictEqual(
+          yield* discover({}, args),
+          pluginNames.filter((name) => name !== plugin.itemBlock)
+        )
+      }
     })
   )
 

@@ -50,6 +50,9 @@ export const restorePlugins = [
   plugin.declarativeRestore
 ]
 
+/** All of them, by name. */
+export const pluginNames = [...backupPlugins, plugin.itemBlock, ...restorePlugins].toSorted()
+
 export const kind = {
   cluster: ApiServers.resourceOfKind("postgresql.cnpg.io/v1", "Cluster"),
   configMap: ApiServers.resourceOfKind("v1", "ConfigMap"),

@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url"
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Manifests from "../../src/kubernetes/Manifests.ts"
+import * as Worlds from "../executable/World.ts"
 import * as ApiServer from "../../src/testing/ApiServer.ts"
 
 const here = Path.dirname(fileURLToPath(import.meta.url))
@@ -105,11 +106,9 @@ describe.runIf(hasGo)("Velero's own client packages", () => {
     Effect.gen(function* () {
       const { ask, command } = yield* velero()
       const { result } = yield* ask({ op: "list" })
-      assert.deepStrictEqual(result.byKind.BackupItemActionV2, [
-        "replicated.com/cnpg-backup-plugin",
-        "velero-cnpg/owned-resource-backup-plugin"
-      ])
-      assert.strictEqual(result.byKind.RestoreItemActionV2.length, 6)
+      assert.deepStrictEqual(result.byKind.BackupItemActionV2.toSorted(), Worlds.backupPlugins.toSorted())
+      assert.deepStrictEqual(result.byKind.RestoreItemActionV2.toSorted(), Worlds.restorePlugins.toSorted())
+      assert.deepStrictEqual(result.byKind.ItemBlockAction, [Worlds.plugin.itemBlock])
       assert.isTrue(result.plugins.every((plugin: { command: string }) => plugin.command === command))
     })
   )

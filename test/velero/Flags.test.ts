@@ -52,3 +52,20 @@ describe("logLevel", () => {
     Effect.sync(() => assert.include(levels, Flags.logLevel(args, {})))
   )
 })
+
+describe("item block actions", () => {
+  it.for([
+    // Velero up to 1.14.
+    [["--log-level", "info"], false],
+    [["--log-level", "debug", "--features", "EnableCSI,EnableAPIGroupVersions"], false],
+    // Later ones: the server's own arguments.
+    [[], true],
+    [["--uploader-type=kopia"], true],
+    [["--features=EnableCSI", "--uploader-type=kopia"], true],
+    [["--log-level=info"], true],
+    [["--log-level", "info", "--uploader-type=kopia"], true],
+    [["--features", "EnableCSI", "--log-level", "info"], true]
+  ] as const)("of a host with %j: %s", ([args, expected]) => {
+    assert.strictEqual(Flags.knowsItemBlocks(args), expected)
+  })
+})

@@ -5,8 +5,15 @@ import type { Service } from "../../go-plugin/Rpc.ts"
 import * as Rpc from "../../go-plugin/Rpc.ts"
 import type { Plugin } from "../Plugin.ts"
 
-/** `command` is the path that Velero will execute to reach the plugins. */
-export const service = <R>(plugins: ReadonlyArray<Plugin<R>>, command: string): Service<never> =>
+/** `command` is the path that Velero will execute to reach the plugins; a kind that it does not know would end it. */
+export const service = <R>(
+  plugins: ReadonlyArray<Plugin<R>>,
+  command: string,
+  knows: (kind: Plugin<R>["kind"]) => boolean
+): Service<never> =>
   Rpc.service(PluginListerDefinition, {
-    listPlugins: () => Effect.succeed({ plugins: plugins.map(({ kind, name }) => ({ command, kind, name })) })
+    listPlugins: () =>
+      Effect.succeed({
+        plugins: plugins.filter(({ kind }) => knows(kind)).map(({ kind, name }) => ({ command, kind, name }))
+      })
   })
