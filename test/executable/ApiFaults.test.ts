@@ -327,11 +327,24 @@ describe("lists", () => {
       assert.strictEqual(marked.length, items.length)
       const counted = world.cluster.requests().map(({ path }) => path.replace(/^.*\/namespaces\/shop\//, ""))
       assert.deepStrictEqual(counted.toSorted(), [
+        // What is recorded and marked.
         "backups",
         "clusters/orders",
+        // What goes along.
+        "databaseroles",
+        "databases",
         "jobs",
         "objectstores/store",
-        "services"
+        "poolers",
+        "publications",
+        "scheduledbackups",
+        "secrets/orders-app",
+        "secrets/orders-ca",
+        "secrets/orders-replication",
+        "secrets/orders-server",
+        "secrets/orders-superuser",
+        "services",
+        "subscriptions"
       ])
 
       world.cluster.clearRequests()
