@@ -11,8 +11,8 @@
  * | a time, an LSN | the newest that ended before, by the operator's choice | there |
  * | a transaction, a restore point | the recorded one; the operator demands one | there |
  *
- * `targetImmediate` ends a recovery where the base backup is consistent, which any archive has reached. A `targetLSN` of the same
- * place would not do: the operator then looks for a backup that ended *before* it, and an idle database writes no record behind it.
+ * `targetImmediate` ends a recovery where the base backup is consistent: it takes no WAL but the backup's own. A `targetLSN` of the
+ * same place takes a record behind it, and without an id the operator would look for a backup that ended *before* it.
  *
  * @see https://github.com/cloudnative-pg/barman-cloud/blob/v0.5.1/pkg/catalog/catalog.go (FindBackupInfo)
  * @see https://github.com/cloudnative-pg/cloudnative-pg/blob/v1.30.0/api/v1/cluster_funcs.go (BuildPostgresOptions)

@@ -256,14 +256,35 @@ export const switchWal = Effect.fnUntraced(function* (instance: Instance) {
   return segment
 })
 
-/** A base backup; yields the id that Barman gave it. */
-export const backUp = Effect.fnUntraced(function* ({ directory }: Instance, archive: Archive) {
+/** A base backup, as Barman notes it. */
+export interface BaseBackup {
+  readonly id: string
+  /** As Kubernetes writes it. */
+  readonly endedAt: string
+  readonly endLsn: string
+}
+
+/** Makes a base backup. */
+export const makeBackup = Effect.fnUntraced(function* ({ directory }: Instance, archive: Archive) {
   yield* barman("barman-cloud-backup", ["--immediate-checkpoint", `--host=${directory}`, "--user=postgres"], archive)
   const list = JSON.parse(yield* barman("barman-cloud-backup-list", ["--format=json"], archive)) as {
-    readonly backups_list: ReadonlyArray<{ readonly backup_id: string }>
+    readonly backups_list: ReadonlyArray<{
+      readonly backup_id: string
+      readonly end_time_iso: string
+      readonly end_xlog: string
+    }>
   }
-  return list.backups_list.at(-1)?.backup_id ?? ""
+  const newest = list.backups_list.at(-1)
+  return {
+    id: newest?.backup_id ?? "",
+    endedAt: newest === undefined ? "" : `${new Date(newest.end_time_iso).toISOString().slice(0, 19)}Z`,
+    endLsn: newest?.end_xlog ?? ""
+  } satisfies BaseBackup
 })
+
+/** A base backup; yields the id that Barman gave it. */
+export const backUp = (instance: Instance, archive: Archive) =>
+  Effect.map(makeBackup(instance, archive), ({ id }) => id)
 
 /** What the instance manager checks before it archives: that nobody else has archived there. */
 export const checkEmpty = (archive: Archive) => barman("barman-cloud-check-wal-archive", [], archive)

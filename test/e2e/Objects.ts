@@ -55,7 +55,7 @@ export interface ClusterSpec {
     readonly initdb?: ApplicationDatabase
     readonly recovery?: ApplicationDatabase & {
       readonly source?: string
-      readonly recoveryTarget?: { readonly backupID?: string }
+      readonly recoveryTarget?: RecoveryTarget
     }
     readonly pg_basebackup?: ApplicationDatabase & { readonly source: string }
   }
@@ -76,6 +76,17 @@ export interface ClusterSpec {
     readonly promotionToken?: string
   }
   readonly [field: string]: unknown
+}
+
+/** Where a recovery begins and ends. */
+export interface RecoveryTarget {
+  readonly backupID?: string
+  readonly targetTLI?: string
+  readonly targetXID?: string
+  readonly targetName?: string
+  readonly targetLSN?: string
+  readonly targetTime?: string
+  readonly targetImmediate?: boolean
 }
 
 export interface ApplicationDatabase {

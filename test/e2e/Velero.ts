@@ -60,6 +60,21 @@ export const restore = Effect.fn("restore")(function* (
   return yield* finished(Objects.veleroRestores, name, installation)
 })
 
+/** The same by a Restore that is written by hand: the command line has a flag for annotations from 1.16 on. */
+export const restoreAnnotated = Effect.fn("restoreAnnotated")(function* (
+  { metadata }: Saved<VeleroBackup>,
+  annotations: Readonly<Record<string, string>>,
+  namespaceMapping: Readonly<Record<string, string>> = {}
+) {
+  const { api } = yield* Stand
+  const name = unique(metadata.name)
+  yield* api.apply(Objects.veleroRestores, {
+    metadata: { name, namespace: veleroNamespace, annotations },
+    spec: { backupName: metadata.name, namespaceMapping }
+  })
+  return yield* finished(Objects.veleroRestores, name)
+})
+
 /** What is in a backup, as users see it: downloaded and unpacked. */
 export interface Contents {
   /** Paths of all files, as in `resources/configmaps/namespaces/shop/settings.json`. */

@@ -19,10 +19,12 @@ import { withoutRights } from "./Permissions.ts"
 import { pluginList } from "./PluginList.ts"
 import { pooler } from "./Pooler.ts"
 import { readable } from "./Readable.ts"
+import { recoveryTargets } from "./RecoveryTargets.ts"
 import { replicaCluster } from "./ReplicaCluster.ts"
 import { onTopOfAnotherLife, onTopOfLiving, onTopOfRestored } from "./RestoreOnTop.ts"
 import { restoreWithStatus } from "./RestoreWithStatus.ts"
 import { secondGeneration } from "./SecondGeneration.ts"
+import { targetForms } from "./TargetForms.ts"
 import { volumeSnapshots } from "./VolumeSnapshots.ts"
 import { volumesOnly } from "./VolumesOnly.ts"
 import { webhooks } from "./Webhooks.ts"
@@ -51,6 +53,8 @@ export const scenarios: ReadonlyArray<Scenario> = [
   volumesOnly,
   data,
   dataInPod,
+  recoveryTargets,
+  targetForms,
   webhooks,
   pluginList,
   filesystemStore,

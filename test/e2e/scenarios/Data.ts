@@ -63,10 +63,10 @@ const archivedObjects = Effect.gen(function* () {
   )
 })
 
-const archiverOf = ({ plugins }: ClusterSpec): Strings | undefined =>
+export const archiverOf = ({ plugins }: ClusterSpec): Strings | undefined =>
   plugins?.find(({ isWALArchiver }) => isWALArchiver)?.parameters
 
-const insert = (instance: Instance, database: string, phase: string, count: number) =>
+export const insert = (instance: Instance, database: string, phase: string, count: number) =>
   Database.query(
     instance,
     `insert into lines (phase, content) select '${phase}', md5(i::text) from generate_series(1, ${count}) i`,
@@ -74,7 +74,7 @@ const insert = (instance: Instance, database: string, phase: string, count: numb
   )
 
 /** How many rows there are of each phase, and a digest of all. */
-const rowsOf = (instance: Instance, database: string) =>
+export const rowsOf = (instance: Instance, database: string) =>
   Effect.map(
     Database.query(
       instance,
@@ -88,8 +88,8 @@ const rowsOf = (instance: Instance, database: string) =>
     }
   )
 
-/** The first life, up to its crash; yields the rows that it had, and the id of its base backup. */
-const live = Effect.fnUntraced(function* (
+/** A database with the application's table, which archives. */
+export const create = Effect.fnUntraced(function* (
   name: string,
   archive: Archive,
   { database = "", owner = "" }: ApplicationDatabase
@@ -110,6 +110,13 @@ const live = Effect.fnUntraced(function* (
     "create table lines (id bigint generated always as identity primary key, phase text, content text)",
     database
   )
+  return instance
+})
+
+/** The first life, up to its crash; yields the rows that it had, and the id of its base backup. */
+const live = Effect.fnUntraced(function* (name: string, archive: Archive, application: ApplicationDatabase) {
+  const { database = "" } = application
+  const instance = yield* create(name, archive, application)
   yield* insert(instance, database, "before the base backup", 1000)
   const backupId = yield* Database.backUp(instance, archive)
   yield* insert(instance, database, "in WAL only", 500)
@@ -118,7 +125,7 @@ const live = Effect.fnUntraced(function* (
 }, Effect.scoped)
 
 /** Read from the Job, and from what it leads to. */
-const orderOf = Effect.fnUntraced(function* ({ spec }: Saved<Job>) {
+export const orderOf = Effect.fnUntraced(function* ({ spec }: Saved<Job>) {
   const { api } = yield* Stand
   const env = spec.template.spec.containers[0]?.env ?? []
   const variable = (wanted: string) => env.find(({ name }) => name === wanted)?.value ?? ""
@@ -147,7 +154,7 @@ const withBarman: Way = Effect.fnUntraced(function* ({ metadata }, { backupId, d
 })
 
 /** The Job's programs themselves; PostgreSQL has recovered when they end. */
-const inPod: Way = Effect.fnUntraced(function* (job) {
+export const inPod: Way = Effect.fnUntraced(function* (job) {
   const { home } = yield* Database.programs
   const folder = Path.join(home, job.metadata.uid)
   const volume = yield* Effect.scoped(Pod.run(job, folder))
