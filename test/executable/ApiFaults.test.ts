@@ -335,6 +335,8 @@ describe("lists", () => {
         "databases",
         "jobs",
         "objectstores/store",
+        // How far back it reaches.
+        "objectstores/store",
         "poolers",
         "publications",
         "scheduledbackups",
@@ -351,8 +353,8 @@ describe("lists", () => {
       world.disaster()
       const restored = yield* world.restore(stored)
       assert.strictEqual(restored.filter(({ outcome }) => outcome === "skipped").length, items.length + 1)
-      // Configuration, and what one Cluster takes: namespace, live Cluster, ConfigMap, all Clusters, the write.
-      assert.strictEqual(world.cluster.requests().length, 6)
+      // Configuration, and what one Cluster takes: its store, namespace, live Cluster, ConfigMap, all Clusters, the write.
+      assert.strictEqual(world.cluster.requests().length, 7)
       assert.deepStrictEqual(warnings(world), [])
     })
   )
