@@ -321,7 +321,12 @@ describe("lists", () => {
           service(`orders-${index}`)
         )
       ]).flat()
-      const world = yield* Worlds.make({ objects: [...shop, ...items] })
+      const store = {
+        apiVersion: "barmancloud.cnpg.io/v1",
+        kind: "ObjectStore",
+        metadata: { name: "store", namespace: "shop" }
+      }
+      const world = yield* Worlds.make({ objects: [...shop, ...items, store] })
       const stored = yield* world.backup()
       const marked = stored.filter(({ after }) => after?.text.includes(annotation.ownedBy) === true)
       assert.strictEqual(marked.length, items.length)
