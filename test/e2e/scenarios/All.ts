@@ -3,6 +3,7 @@ import type { Scenario } from "../Scenario.ts"
 import { backupChoice } from "./BackupChoice.ts"
 import { chosen } from "./Chosen.ts"
 import { data, dataInPod } from "./Data.ts"
+import { deploy } from "./Deploy.ts"
 import { declarativeObjects } from "./DeclarativeObjects.ts"
 import { defaultServerName } from "./DefaultServerName.ts"
 import { examplePack } from "./ExamplePack.ts"
@@ -60,6 +61,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   filesystemStore,
   filesystemItems,
   volumeSnapshots,
+  deploy,
   examplePack,
   kymaPack
 ]
