@@ -95,3 +95,9 @@ export const decodeBackup = Schema.decodeUnknownOption(Backup)
 
 /** `Cluster shop/orders`, for messages. */
 export const describe = ({ metadata }: Cluster): string => `Cluster ${metadata.namespace ?? ""}/${metadata.name}`
+
+/** The operator's `IsReplica`. */
+export const isReplica = ({ metadata, spec }: Cluster): boolean => {
+  const replica = spec?.replica
+  return !!replica && (replica.enabled ?? (replica.self || metadata.name) !== (replica.primary ?? ""))
+}

@@ -4,10 +4,11 @@
  *
  * What it does to the cluster: one server-side apply of the ConfigMap `cnpg-velero-override` in the namespace that the Cluster
  * lands in, after everything that can fail was checked. What it reads there: the namespace, a live Cluster of that name, the
- * ConfigMap, and the server names of all live Clusters.
+ * ConfigMap, and the server names of all live Clusters. Velero then waits until the Cluster is up (`RecoveryProgress.ts`).
  */
 import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -23,16 +24,20 @@ import * as RestoreItemAction from "../velero/RestoreItemAction.ts"
 import * as Archive from "./Archive.ts"
 import { Cluster, decodeCluster, describe } from "./Cluster.ts"
 import { configuration } from "./ClusterRestoreConfig.ts"
-import { annotation, configMapName, resources, restoreStatus } from "./Names.ts"
+import { annotation, configMapName, operatorAnnotation, resources, restoreStatus } from "./Names.ts"
 import type { Override } from "./OverrideConfigMap.ts"
 import * as OverrideConfigMap from "./OverrideConfigMap.ts"
 import * as RecoverFrom from "./RecoverFrom.ts"
 import * as RecoveryEnd from "./RecoveryEnd.ts"
+import type { RecoveryOperation } from "./RecoveryOperation.ts"
+import * as Operation from "./RecoveryOperation.ts"
 import * as RecoveryPlan from "./RecoveryPlan.ts"
+import * as RecoveryProgress from "./RecoveryProgress.ts"
 import * as RecoveryTarget from "./RecoveryTarget.ts"
 import * as RecoveryWindow from "./RecoveryWindow.ts"
 import { ServerNames } from "./ServerNames.ts"
 import * as Setting from "./Setting.ts"
+import * as WaitForRecovery from "./WaitForRecovery.ts"
 
 /** The namespace that a Cluster is restored into does not exist. Velero makes it before it calls; something removed it. */
 export class MissingNamespace extends Data.TaggedError("MissingNamespace")<{
@@ -70,6 +75,8 @@ export interface Decision {
   readonly patches: ReadonlyArray<Patch>
   /** What the ConfigMap will say; `undefined`: it is not touched. */
   readonly override: Override | undefined
+  /** What Velero follows; absent: nothing. */
+  readonly operation?: RecoveryOperation | undefined
   readonly notes: ReadonlyArray<Note>
 }
 
@@ -195,6 +202,46 @@ const withoutPromotion = (cluster: Cluster): Pick<Decision, "patches" | "notes">
       }
     : { patches: [], notes: [] }
 
+/** What its users did to the instances of the old life. */
+const stopped = [
+  {
+    key: operatorAnnotation.hibernation,
+    isSet: (value: string) => value === "on",
+    why: "or the operator would stop the new instances as soon as they are healthy"
+  },
+  {
+    key: operatorAnnotation.fencedInstances,
+    isSet: (value: string) => value !== "",
+    why: "or PostgreSQL would not be started in the new instances"
+  }
+]
+
+/** A recovered Cluster is meant to run. On volumes it goes on as it was; the operator itself unfences it. */
+const withoutStops = (cluster: Cluster): Pick<Decision, "patches" | "notes"> => {
+  const found = stopped.filter(({ isSet, key }) => isSet(cluster.metadata.annotations?.[key] ?? ""))
+  return {
+    patches: found.map(({ key }) => Json.remove(["metadata", "annotations", key])),
+    notes: found.map(({ key, why }) =>
+      info(
+        `${describe(cluster)}: its annotation ${key} ${JSON.stringify(cluster.metadata.annotations?.[key])} is removed, ${why}`
+      )
+    )
+  }
+}
+
+/** What is to be followed, for as long as the user wants; `undefined`: nothing. */
+const operationOf = (
+  cluster: Cluster,
+  places: Setting.Places,
+  { destination, namespace, now }: Target,
+  from: RecoveryOperation["from"]
+): Result.Result<RecoveryOperation | undefined, Setting.InvalidSetting> =>
+  Result.map(Setting.choose(WaitForRecovery.setting, places), (limit) =>
+    Duration.isZero(limit)
+      ? undefined
+      : { from, namespace, cluster: cluster.metadata.name, destination, started: DateTime.makeUnsafe(now), limit }
+  )
+
 /** A target that somebody set for this Cluster or Restore, and that has no meaning here, is not passed over in silence. */
 const notApplied = (cluster: Cluster, restore: Restore): ReadonlyArray<Note> => {
   const given = Setting.given(RecoveryTarget.setting, placesOf(cluster, restore, {}))
@@ -255,7 +302,11 @@ export const transform = (
     }
     const status = withoutStatus(cluster, restore)
     const promotion = withoutPromotion(cluster)
-    const place = `ConfigMap ${namespace}/${configMapName} says so too`
+    const operation = yield* operationOf(cluster, places, target, choice)
+    const ending = [
+      `ConfigMap ${namespace}/${configMapName} says so too`,
+      ...(operation === undefined ? [] : [RecoveryProgress.announcement(operation)])
+    ].join("; ")
     if (choice === "volumes") {
       return {
         patches: [
@@ -264,13 +315,14 @@ export const transform = (
           ...promotion.patches
         ],
         override,
+        operation,
         notes: [
           ...warnings,
           ...status.notes,
           ...promotion.notes,
           ...notApplied(cluster, restore),
           info(
-            `${name} starts in namespace ${namespace} on its restored volumes and archives under ${destination}; ${place}`
+            `${name} starts in namespace ${namespace} on its restored volumes and archives under ${destination}; ${ending}`
           )
         ]
       }
@@ -279,20 +331,24 @@ export const transform = (
     const { firstRecoverabilityPoint, now } = target
     const end = yield* RecoveryEnd.resolve(name, recoveryTarget, { ...recorded, firstRecoverabilityPoint }, now)
     const source = { serverName: readFrom, recoveryTarget: end.fields }
+    const stops = withoutStops(cluster)
     return {
       patches: [
         ...(yield* RecoveryPlan.recover(cluster, archive, source, destination)),
         ...status.patches,
-        ...promotion.patches
+        ...promotion.patches,
+        ...stops.patches
       ],
       override,
+      operation,
       notes: [
         ...warnings,
         ...status.notes,
         ...promotion.notes,
+        ...stops.notes,
         ...end.warnings.map(warn),
         info(
-          `${name} recovers in namespace ${namespace} from server name ${readFrom}, ${end.source}, and archives under ${destination}; ${place}`
+          `${name} recovers in namespace ${namespace} from server name ${readFrom}, ${end.source}, and archives under ${destination}; ${ending}`
         )
       ]
     }
@@ -310,7 +366,12 @@ export const action = RestoreItemAction.make({
     return { restore, config, target } satisfies Facts
   }),
   transform: (cluster, facts: Facts) => transform(cluster, facts),
-  encode: (item, { notes, patches }) => ({ item: Item.patch(item, patches), notes }),
+  encode: (item, { notes, operation, patches }) => ({
+    item: Item.patch(item, patches),
+    notes,
+    ...(operation === undefined ? {} : { operationId: Operation.id(operation) })
+  }),
+  operations: RecoveryProgress.operations,
   commit: ({ override }) =>
     override === undefined
       ? Effect.void

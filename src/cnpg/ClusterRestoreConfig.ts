@@ -6,9 +6,10 @@ import { plugin } from "./Names.ts"
 import * as RecoverFrom from "./RecoverFrom.ts"
 import * as RecoveryTarget from "./RecoveryTarget.ts"
 import * as Setting from "./Setting.ts"
+import * as WaitForRecovery from "./WaitForRecovery.ts"
 
 /** The part of an action's steps that reads it. */
 export const configuration = {
-  config: Setting.config([RecoverFrom.setting, RecoveryTarget.setting]),
+  config: Setting.config([RecoverFrom.setting, RecoveryTarget.setting, WaitForRecovery.setting]),
   configuredAs: plugin.clusterRestore
 }

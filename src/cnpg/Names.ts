@@ -42,7 +42,25 @@ export const annotation = {
   /** On a Cluster or a Velero Restore, for the user to set: `object-store` (default) or `volumes`. */
   recoverFrom: "velero-cnpg/recover-from",
   /** On a Cluster or a Velero Restore, for the user to set: where a recovery ends. */
-  recoveryTarget: "velero-cnpg/recovery-target"
+  recoveryTarget: "velero-cnpg/recovery-target",
+  /** On a Cluster or a Velero Restore, for the user to set: how long a Restore waits while nothing happens. */
+  waitForRecovery: "velero-cnpg/wait-for-recovery"
+} as const
+
+/**
+ * The operator's own annotations on a Cluster, for its users to set.
+ *
+ * @see https://github.com/cloudnative-pg/cloudnative-pg/blob/v1.30.0/pkg/utils/labels_annotations.go
+ */
+export const operatorAnnotation = {
+  /** `on`: its instances are stopped once it is healthy. */
+  hibernation: "cnpg.io/hibernation",
+  /** JSON list of the instances on which PostgreSQL is stopped; `["*"]`: on all of them. */
+  fencedInstances: "cnpg.io/fencedInstances",
+  /** `disabled`: the operator leaves it alone. */
+  reconciliationLoop: "cnpg.io/reconciliationLoop",
+  /** `enabled`: nothing is archived. */
+  skipWalArchiving: "cnpg.io/skipWalArchiving"
 } as const
 
 /** What a backup records on a Cluster. All of it belongs to one life of the Cluster. */
@@ -103,5 +121,6 @@ export const resources = {
     namespaced: true
   },
   configMaps: coreResources.configMaps,
-  secrets: { group: "", version: "v1", resource: "secrets", kind: "Secret", namespaced: true }
+  secrets: { group: "", version: "v1", resource: "secrets", kind: "Secret", namespaced: true },
+  pods: { group: "", version: "v1", resource: "pods", kind: "Pod", namespaced: true }
 } as const satisfies Record<string, Resource>

@@ -10,7 +10,7 @@ import * as Json from "../velero/Json.ts"
 import type { Recoverable } from "./Archive.ts"
 import * as Archive from "./Archive.ts"
 import type { ApplicationDatabase, Bootstrap, Cluster } from "./Cluster.ts"
-import { describe } from "./Cluster.ts"
+import { describe, isReplica } from "./Cluster.ts"
 import { annotation, externalClusterName, recordedAnnotations } from "./Names.ts"
 import type { RecoveryTargetFields } from "./RecoveryEnd.ts"
 
@@ -140,12 +140,6 @@ const externalClusterProblem = ({ spec }: Cluster, isReplaced: (name: string) =>
     }
   }
   return undefined
-}
-
-/** The operator's `IsReplica`. */
-const isReplica = ({ metadata, spec }: Cluster): boolean => {
-  const replica = spec?.replica
-  return !!replica && (replica.enabled ?? (replica.self || metadata.name) !== (replica.primary ?? ""))
 }
 
 const replicaProblem = (

@@ -4,5 +4,12 @@ import { setting as initContainers } from "./DeploymentRestore.ts"
 import { setting as recoverFrom } from "./RecoverFrom.ts"
 import { setting as recoveryTarget } from "./RecoveryTarget.ts"
 import type { Setting } from "./Setting.ts"
+import { setting as waitForRecovery } from "./WaitForRecovery.ts"
 
-export const settings: ReadonlyArray<Setting<unknown>> = [recoverFrom, recoveryTarget, restoreBackups, initContainers]
+export const settings: ReadonlyArray<Setting<unknown>> = [
+  recoverFrom,
+  recoveryTarget,
+  waitForRecovery,
+  restoreBackups,
+  initContainers
+]

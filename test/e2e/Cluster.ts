@@ -134,7 +134,16 @@ export const provision = Effect.fnUntraced(function* ({ name, namespace }: Place
 })
 
 /** Writes what kubelet and the Job controller write when a Job's pod has succeeded. */
-const finish = Effect.fnUntraced(function* ({ metadata }: Saved<Job>) {
+const finish = (job: Saved<Job>) => end(job, "Succeeded", completed)
+
+/** Writes what they write when it has failed as often as it may. */
+export const fail = (job: Saved<Job>) => end(job, "Failed", failed)
+
+const end = Effect.fnUntraced(function* (
+  { metadata }: Saved<Job>,
+  podPhase: string,
+  statusOf: (startTime: string, now: string) => object
+) {
   const { api } = yield* Stand
   const { name, namespace = "" } = metadata
   const pod = yield* until(
@@ -142,7 +151,7 @@ const finish = Effect.fnUntraced(function* ({ metadata }: Saved<Job>) {
     "30 seconds",
     Effect.map(api.list(Objects.pods, namespace, `batch.kubernetes.io/job-name=${name}`), (pods) => pods[0])
   )
-  yield* api.patch(Objects.pods, namespace, pod.metadata.name, { status: { phase: "Succeeded" } }, "status")
+  yield* api.patch(Objects.pods, namespace, pod.metadata.name, { status: { phase: podPhase } }, "status")
   const started = yield* until(
     `Job ${namespace}/${name} is started`,
     "30 seconds",
@@ -150,26 +159,30 @@ const finish = Effect.fnUntraced(function* ({ metadata }: Saved<Job>) {
   )
   const now = timestamp(yield* DateTime.now)
   yield* until(
-    `Job ${namespace}/${name} is complete`,
+    `Job ${namespace}/${name} has ended`,
     "30 seconds",
-    api.patch(Objects.jobs, namespace, name, { status: completed(started, now) }, "status")
+    api.patch(Objects.jobs, namespace, name, { status: statusOf(started, now) }, "status")
   )
 })
 
-const completed = (startTime: string, now: string) => ({
+const ended = (startTime: string, now: string, conditions: ReadonlyArray<string>) => ({
   active: 0,
   ready: 0,
   terminating: 0,
-  succeeded: 1,
   startTime,
-  completionTime: now,
   uncountedTerminatedPods: {},
-  conditions: ["SuccessCriteriaMet", "Complete"].map((type) => ({
-    type,
-    status: "True",
-    lastProbeTime: now,
-    lastTransitionTime: now
-  }))
+  conditions: conditions.map((type) => ({ type, status: "True", lastProbeTime: now, lastTransitionTime: now }))
+})
+
+const completed = (startTime: string, now: string) => ({
+  ...ended(startTime, now, ["SuccessCriteriaMet", "Complete"]),
+  succeeded: 1,
+  completionTime: now
+})
+
+const failed = (startTime: string, now: string) => ({
+  ...ended(startTime, now, ["FailureTarget", "Failed"]),
+  failed: 1
 })
 
 /** A Barman backup of a Cluster, as the instance that took it reports. */

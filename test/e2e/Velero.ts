@@ -48,8 +48,8 @@ export const backupEnd = (name: string) => finished(Objects.veleroBackups, name)
 export const backUp = (namespaces: ReadonlyArray<string>, ...flags: ReadonlyArray<string>) =>
   Effect.flatMap(beginBackup(namespaces, ...flags), backupEnd)
 
-/** Restores all of a backup, in the installation of Velero that it belongs to; yields the Velero Restore when it has ended, however that was. */
-export const restore = Effect.fn("restore")(function* (
+/** Begins to restore all of a backup, in the installation of Velero that it belongs to; yields the Restore's name. */
+export const beginRestore = Effect.fn("beginRestore")(function* (
   { metadata }: Saved<VeleroBackup>,
   ...flags: ReadonlyArray<string>
 ) {
@@ -57,8 +57,16 @@ export const restore = Effect.fn("restore")(function* (
   const name = unique(metadata.name)
   const installation = metadata.namespace ?? veleroNamespace
   yield* velero("--namespace", installation, "restore", "create", name, "--from-backup", metadata.name, ...flags)
-  return yield* finished(Objects.veleroRestores, name, installation)
+  return name
 })
+
+/** Waits for the end of a restore, however that is; yields the Velero Restore. */
+export const restoreEnd = (name: string, installation = veleroNamespace) =>
+  finished(Objects.veleroRestores, name, installation)
+
+/** Restores all of a backup; yields the Velero Restore when it has ended, however that was. */
+export const restore = (backup: Saved<VeleroBackup>, ...flags: ReadonlyArray<string>) =>
+  Effect.flatMap(beginRestore(backup, ...flags), (name) => restoreEnd(name, backup.metadata.namespace))
 
 /** The same by a Restore that is written by hand: the command line has a flag for annotations from 1.16 on. */
 export const restoreAnnotated = Effect.fn("restoreAnnotated")(function* (
@@ -74,6 +82,10 @@ export const restoreAnnotated = Effect.fn("restoreAnnotated")(function* (
   })
   return yield* finished(Objects.veleroRestores, name)
 })
+
+/** A restore in Velero's words, with its operations. */
+export const describeRestore = (name: string) =>
+  Stand.use(({ velero }) => velero("restore", "describe", name, "--details"))
 
 /** What is in a backup, as users see it: downloaded and unpacked. */
 export interface Contents {

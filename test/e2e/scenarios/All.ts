@@ -28,6 +28,7 @@ import { secondGeneration } from "./SecondGeneration.ts"
 import { targetForms } from "./TargetForms.ts"
 import { volumeSnapshots } from "./VolumeSnapshots.ts"
 import { volumesOnly } from "./VolumesOnly.ts"
+import { cannotRecover, comesUp, neverBegins, recoveryFails, stoppedLife } from "./WaitForRecovery.ts"
 import { webhooks } from "./Webhooks.ts"
 
 export const scenarios: ReadonlyArray<Scenario> = [
@@ -41,6 +42,11 @@ export const scenarios: ReadonlyArray<Scenario> = [
   secondGeneration,
   backupChoice,
   restoreWithStatus,
+  comesUp,
+  recoveryFails,
+  neverBegins,
+  cannotRecover,
+  stoppedLife,
   chosen,
   readable,
   withoutRights,

@@ -64,6 +64,15 @@ export const start = Effect.fnUntraced(function* (
       }
     }
   })
+  // No pod reports here that a recovered Cluster is up: a Restore waits for that where a scenario asks for it.
+  yield* api.apply(Objects.configMaps, {
+    metadata: {
+      name: "cnpg-restore-plugin",
+      namespace,
+      labels: { "velero.io/plugin-config": "", "replicated.com/cnpg-restore-plugin": "RestoreItemAction" }
+    },
+    data: { waitForRecovery: "0" }
+  })
   // Made anew, so that what it says of itself is said by this server.
   if (!isRestart) yield* api.remove(Objects.backupStorageLocations, namespace, "default")
   yield* api.apply(Objects.backupStorageLocations, {
