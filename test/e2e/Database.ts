@@ -6,10 +6,11 @@
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Build from "./Build.ts"
 import * as Components from "./Components.ts"
-import type { Place } from "./Cluster.ts"
+import { type Place, timestamp } from "./Cluster.ts"
 import type { StoreConfiguration, Strings } from "./Objects.ts"
 import * as Objects from "./Objects.ts"
 import * as Packages from "./Packages.ts"
@@ -277,7 +278,7 @@ export const makeBackup = Effect.fnUntraced(function* ({ directory }: Instance, 
   const newest = list.backups_list.at(-1)
   return {
     id: newest?.backup_id ?? "",
-    endedAt: newest === undefined ? "" : `${new Date(newest.end_time_iso).toISOString().slice(0, 19)}Z`,
+    endedAt: newest === undefined ? "" : timestamp(DateTime.toUtc(DateTime.makeUnsafe(newest.end_time_iso))),
     endLsn: newest?.end_xlog ?? ""
   } satisfies BaseBackup
 })

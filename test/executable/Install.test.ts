@@ -155,10 +155,7 @@ describe("install", () => {
   it.live("may run more than once at a time: a whole file is there from the first success on", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory()
-      const results = yield* Effect.all(
-        [1, 2, 3].map(() => install(directory)),
-        { concurrency: "unbounded" }
-      )
+      const results = yield* Effect.forEach([1, 2, 3], () => install(directory), { concurrency: "unbounded" })
       assert.isTrue(results.some(({ code }) => code === 0))
       assert.strictEqual((yield* install(directory)).stdout, done("is already in", directory))
       assert.deepStrictEqual(contents(directory), [`755 ${name}`])
