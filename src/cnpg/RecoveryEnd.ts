@@ -40,6 +40,8 @@ export class UnreachableTarget extends Data.TaggedError("UnreachableTarget")<{
 export interface Recorded {
   readonly serverName: string
   readonly backupId: string | undefined
+  /** What stands in its place and is no id of Barman's. */
+  readonly foreignBackupId?: string | undefined
   /** When that backup ended; times here are RFC 3339. */
   readonly backupEndedAt: string | undefined
   /** The backup that was made for this Velero backup. */
@@ -68,18 +70,29 @@ export interface End {
   readonly warnings: ReadonlyArray<string>
 }
 
+/**
+ * Barman names a base backup by the time of its beginning. The Go plugin records the newest Backup of any kind; that of a volume
+ * snapshot is the name of an object, and the operator would look for it in the archive in vain.
+ */
+const isBarmanId = (id: string): boolean => /^\d{8}T\d{6}$/.test(id)
+
 /** What a backup recorded, read from the annotations of the stored Cluster. */
 export const recordedOf = (
   annotations: Readonly<Record<string, string>> | null | undefined,
   serverName: string
-): Recorded => ({
-  serverName,
-  backupId: annotations?.[annotation.backupId] || undefined,
-  backupEndedAt: annotations?.[annotation.backupEndedAt] || undefined,
-  freshBackupId: annotations?.[annotation.freshBackupId] || undefined,
-  storedAt: annotations?.[annotation.storedAt] || undefined,
-  firstRecoverabilityPoint: annotations?.[annotation.firstRecoverabilityPoint] || undefined
-})
+): Recorded => {
+  const id = annotations?.[annotation.backupId] || undefined
+  const isOfArchive = id === undefined || isBarmanId(id)
+  return {
+    serverName,
+    backupId: isOfArchive ? id : undefined,
+    ...(isOfArchive ? {} : { foreignBackupId: id }),
+    backupEndedAt: annotations?.[annotation.backupEndedAt] || undefined,
+    freshBackupId: annotations?.[annotation.freshBackupId] || undefined,
+    storedAt: annotations?.[annotation.storedAt] || undefined,
+    firstRecoverabilityPoint: annotations?.[annotation.firstRecoverabilityPoint] || undefined
+  }
+}
 
 const millis = (time: string | undefined): number | undefined =>
   Option.getOrUndefined(Option.map(DateTime.make(time ?? ""), DateTime.toEpochMillis))
@@ -105,7 +118,13 @@ export const resolve = (
     Result.succeed({
       fields: { ...fields, ...(timeline === undefined ? {} : { targetTLI: timeline }) },
       source: source + suffix,
-      warnings
+      warnings:
+        recorded.foreignBackupId === undefined
+          ? warnings
+          : [
+              `${cluster}: the recorded backup ${recorded.foreignBackupId} is none of the archive's, as of a volume snapshot; the operator chooses one`,
+              ...warnings
+            ]
     })
   const unreachable = (target: string, problem: string, remedy: string): Result.Result<never, UnreachableTarget> =>
     Result.fail(new UnreachableTarget({ cluster, target, problem, remedy }))

@@ -1,6 +1,7 @@
 /** Every setting of the pack, by the plugin whose ConfigMap it may stand in; `docs/configuration.md` is checked against this list. */
 import { setting as restoreBackups } from "./BackupRestore.ts"
 import { setting as initContainers } from "./DeploymentRestore.ts"
+import { setting as rebuildUnmarked } from "./RebuildUnmarked.ts"
 import { setting as recoverFrom } from "./RecoverFrom.ts"
 import { setting as recoveryTarget } from "./RecoveryTarget.ts"
 import type { Setting } from "./Setting.ts"
@@ -11,5 +12,6 @@ export const settings: ReadonlyArray<Setting<unknown>> = [
   recoveryTarget,
   waitForRecovery,
   restoreBackups,
-  initContainers
+  initContainers,
+  rebuildUnmarked
 ]

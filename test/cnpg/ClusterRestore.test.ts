@@ -854,7 +854,10 @@ describe("a second life, and a third", () => {
       assertLine(backup2.lines, "Warn", "no completed Barman backup")
 
       yield* second.put(
-        completed("mine", "2026-11-20T02:00:00Z", { pluginMetadata: { clusterUID: "uid-of-the-second-life" } })
+        completed("mine", "2026-11-20T02:00:00Z", {
+          backupId: "20261120T015800",
+          pluginMetadata: { clusterUID: "uid-of-the-second-life" }
+        })
       )
       const backup3 = yield* (yield* startProcess(second)).backUp(backupAction, live)
 
@@ -864,7 +867,7 @@ describe("a second life, and a third", () => {
       assert.deepStrictEqual(at(restored2.tree, "spec", "bootstrap"), {
         recovery: {
           source: "clusterBackup",
-          recoveryTarget: { backupID: "id-of-mine" },
+          recoveryTarget: { backupID: "20261120T015800" },
           database: "orders",
           owner: "orders_owner"
         }

@@ -98,6 +98,60 @@ describe("an object that is not marked", () => {
   )
 })
 
+describe("an object of a backup that nobody marked", () => {
+  const cluster = { apiVersion: "postgresql.cnpg.io/v1", kind: "Cluster", name: "orders", uid: "u" }
+  const job = { apiVersion: "batch/v1", kind: "Job", name: "orders-1-initdb", uid: "u" }
+  const service = { apiVersion: "v1", kind: "Service", name: "orders-rw", uid: "u" }
+  const pooler = { apiVersion: "postgresql.cnpg.io/v1", kind: "Pooler", name: "pool", uid: "u" }
+  const notCnpg = { apiVersion: "example.com/v1", kind: "Cluster", name: "orders", uid: "u" }
+  const rebuild = "velero-cnpg/rebuild-unmarked"
+
+  const restored = Effect.fnUntraced(function* (
+    kind: string,
+    owners: ReadonlyArray<object>,
+    asked: string | undefined
+  ) {
+    const { process } = yield* start([])
+    const stored = { ...item(kind, null).metadata, ownerReferences: owners }
+    const text = JSON.stringify({ ...item(kind, null), metadata: stored })
+    return yield* process.restore(action, text, restoreOf("r", {}, asked === undefined ? {} : { [rebuild]: asked }))
+  })
+
+  it.effect.each([
+    ["PersistentVolumeClaim", [cluster]],
+    ["Service", [cluster]],
+    ["Pod", [cluster]],
+    ["Pod", [job]],
+    ["Endpoints", []],
+    ["EndpointSlice", [service]]
+  ] as const)("is left out where the Restore asks for it, if a Cluster owned it: %s", ([kind, owners]) =>
+    Effect.gen(function* () {
+      const outcome = yield* restored(kind, owners, "true")
+      assert.isTrue(outcome.skip)
+      assertLine(outcome.lines, "Info", `${kind} shop/orders-1`, rebuild)
+      for (const asked of [undefined, "false"]) assert.isFalse((yield* restored(kind, owners, asked)).skip)
+    })
+  )
+
+  it.effect.each([
+    ["PersistentVolumeClaim", []],
+    ["Service", [pooler]],
+    ["PersistentVolumeClaim", [notCnpg]],
+    ["Pod", []]
+  ] as const)("is restored all the same where no Cluster owned it: %s", ([kind, owners]) =>
+    Effect.gen(function* () {
+      assert.isFalse((yield* restored(kind, owners, "true")).skip)
+    })
+  )
+
+  it.effect("is an error where the setting means nothing", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(restored("Service", [cluster], "yes"))
+      for (const part of [rebuild, "Restore r", '"yes"', "true or false"]) assert.include(error.message, part)
+    })
+  )
+})
+
 describe("what was backed up by its pair", () => {
   const through = Effect.fnUntraced(function* (objects: ReadonlyArray<KubernetesObject>, kind: string, name: string) {
     const { process } = yield* start(objects)

@@ -144,3 +144,29 @@ describe("what a backup recorded", () => {
     )
   })
 })
+
+describe("a recorded id that is none of Barman's, as the Go plugin records that of a volume snapshot", () => {
+  const recorded = RecoveryEnd.recordedOf({ "velero-cnpg/current-backup-id": "orders-snapshot" }, "orders-v1")
+  const resolve = (target: string) =>
+    RecoveryEnd.resolve("Cluster shop/orders", Option.getOrThrow(RecoveryTarget.parse(target)), recorded, now)
+
+  it("is not what the operator is told to look for", () => {
+    const { fields, warnings } = Result.getOrThrow(resolve("latest"))
+    assert.deepStrictEqual(fields, {})
+    assert.strictEqual(warnings.length, 1)
+    for (const part of ["Cluster shop/orders", "orders-snapshot", "volume snapshot"]) assert.include(warnings[0], part)
+  })
+
+  it("does not serve a target that takes a base backup", () => {
+    assert.isTrue(Result.isFailure(resolve("backup")))
+  })
+
+  it("is any that is no time", () => {
+    const kept = RecoveryEnd.recordedOf({ "velero-cnpg/current-backup-id": id }, "orders-v1")
+    assert.deepStrictEqual([kept.backupId, kept.foreignBackupId], [id, undefined])
+    for (const other of ["20261119T02000", "x20261119T020003", "2026-11-19T02:00:03Z"]) {
+      const { backupId, foreignBackupId } = RecoveryEnd.recordedOf({ "velero-cnpg/current-backup-id": other }, "s")
+      assert.deepStrictEqual([backupId, foreignBackupId], [undefined, other])
+    }
+  })
+})
