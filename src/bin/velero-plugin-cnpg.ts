@@ -21,6 +21,10 @@ const plugins: ReadonlyArray<Plugin.Plugin<Services | Kubernetes>> = [
     "velero-cnpg/contents-backup-plugin",
     async () => (await import("../cnpg/ContentsBackup.ts")).action
   ),
+  Plugin.deleteItemAction(
+    "velero-cnpg/backup-delete-plugin",
+    async () => (await import("../cnpg/BackupDelete.ts")).action
+  ),
   Plugin.itemBlockAction(
     "velero-cnpg/item-block-plugin",
     async () => (await import("../cnpg/ContentsBackup.ts")).blockAction

@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import { type Failure, info, type Note, warn } from "../velero/Action.ts"
 import * as RestoreItemAction from "../velero/RestoreItemAction.ts"
 import * as View from "../velero/View.ts"
+import { ownLabel } from "./Names.ts"
 import * as Setting from "./Setting.ts"
 
 export const setting: Setting.Setting<"true" | "false"> = {
@@ -40,6 +41,13 @@ export const transform = (
   places: Setting.Places
 ): Result.Result<Decision, Failure> => {
   const name = `Backup ${metadata.namespace ?? ""}/${metadata.name}`
+  const madeFor = metadata.labels?.[ownLabel.veleroBackup]
+  if (madeFor !== undefined) {
+    return Result.succeed({
+      skip: true,
+      note: info(`${name} is not restored: it was made for Velero backup ${madeFor}`)
+    })
+  }
   return Result.map(Setting.choose(setting, places), (restoreBackups) =>
     restoreBackups === "true"
       ? { skip: false, note: warn(`${name} is restored, as asked: the operator will run it again`) }

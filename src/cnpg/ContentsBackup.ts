@@ -69,6 +69,10 @@ const fetch = Effect.fnUntraced(function* (referring: Referring, { backup }: { r
   const { kind, metadata } = referring
   const owner = BackupView.key(backup)
   const namespace = metadata.namespace ?? ""
+  // Velero stores it once more; what belongs to it is in the backup already, and would be read anew and put in whatever the filters say.
+  if (BackupView.isFinalizing(backup)) {
+    return { backup, references: [], generated: [], companions: { found: [], unreadable: [] } } satisfies Facts
+  }
   const isCluster = kind === "Cluster"
   const belongings = yield* Belongings
   const found = yield* Effect.all(

@@ -17,6 +17,14 @@ export const label = {
   userType: "cnpg.io/userType"
 } as const
 
+/** Labels of this pack, on the CNPG Backups that it makes. */
+export const ownLabel = {
+  /** Name of the Velero Backup; one that is no label's value is hashed. */
+  veleroBackup: "velero-cnpg/velero-backup",
+  /** Its UID. */
+  veleroBackupUid: "velero-cnpg/velero-backup-uid"
+} as const
+
 /** Names of plugins that others of the pack refer to; the first two are those of the Go plugin that it replaces. */
 export const plugin = {
   clusterBackup: "replicated.com/cnpg-backup-plugin",
@@ -31,8 +39,14 @@ export const annotation = {
   backupId: "velero-cnpg/current-backup-id",
   /** On a Cluster: when that backup ended. RFC 3339, as all times here. */
   backupEndedAt: "velero-cnpg/current-backup-ended-at",
+  /** On a Cluster and on what it owns: the name of the CNPG Backup that was begun for this Velero backup. */
+  freshBackupName: "velero-cnpg/fresh-backup-name",
   /** On a Cluster: the id of the backup that was made for this Velero backup. */
   freshBackupId: "velero-cnpg/fresh-backup-id",
+  /** On a Cluster: where that backup ended, such as `0/6000138`. */
+  freshBackupEndLsn: "velero-cnpg/fresh-backup-end-lsn",
+  /** On a Cluster: the last WAL file that it needs. */
+  freshBackupEndWal: "velero-cnpg/fresh-backup-end-wal",
   /** On a Cluster: when Velero stored it, by the clock of Velero's server. */
   storedAt: "velero-cnpg/stored-at",
   /** On a Cluster: the earliest time that its archive could be recovered to. */
@@ -44,7 +58,13 @@ export const annotation = {
   /** On a Cluster or a Velero Restore, for the user to set: where a recovery ends. */
   recoveryTarget: "velero-cnpg/recovery-target",
   /** On a Cluster or a Velero Restore, for the user to set: how long a Restore waits while nothing happens. */
-  waitForRecovery: "velero-cnpg/wait-for-recovery"
+  waitForRecovery: "velero-cnpg/wait-for-recovery",
+  /** On a Cluster or a Velero Backup, for the user to set: whether a backup is made for the occasion. */
+  onDemandBackup: "velero-cnpg/on-demand-backup",
+  /** On a Cluster or a Velero Backup, for the user to set: how long the operator may take to begin one. */
+  onDemandBackupStartTimeout: "velero-cnpg/on-demand-backup-start-timeout",
+  /** On a Velero Backup, for the user to set: how many run at once. */
+  onDemandBackupParallel: "velero-cnpg/on-demand-backup-parallel"
 } as const
 
 /**
@@ -68,7 +88,10 @@ export const recordedAnnotations: ReadonlyArray<string> = [
   annotation.serverName,
   annotation.backupId,
   annotation.backupEndedAt,
+  annotation.freshBackupName,
   annotation.freshBackupId,
+  annotation.freshBackupEndLsn,
+  annotation.freshBackupEndWal,
   annotation.storedAt,
   annotation.firstRecoverabilityPoint
 ]

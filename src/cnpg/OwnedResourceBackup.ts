@@ -21,8 +21,11 @@ import * as Item from "../velero/Item.ts"
 import type { Patch } from "../velero/Json.ts"
 import * as Json from "../velero/Json.ts"
 import * as View from "../velero/View.ts"
+import * as Archive from "./Archive.ts"
 import { annotation, label } from "./Names.ts"
+import * as OnDemandBackup from "./OnDemandBackup.ts"
 import { isCnpgOwner, type Parent, Recoveries, type Recovery } from "./Recoveries.ts"
+import type * as Setting from "./Setting.ts"
 
 /** What the operator builds for a Cluster and a restore must not bring back, and what Kubernetes derives from it. */
 export const ownedResources = [
@@ -64,6 +67,8 @@ export interface Facts {
   /** The Cluster that owns the item, if one does. */
   readonly cluster: string | undefined
   readonly recovery: Recovery | undefined
+  /** The CNPG Backup that is made of the Cluster for this Velero backup. */
+  readonly freshBackupName?: string | undefined
 }
 
 export interface Decision {
@@ -74,15 +79,21 @@ export interface Decision {
 const annotationPath = (key: string): Json.Path => ["metadata", "annotations", key]
 
 /** Marks of an earlier life go: the item may have been restored from volumes once. */
-const unmarked: ReadonlyArray<Patch> = [annotation.ownedBy, annotation.backupId, annotation.recoverFrom].map((key) =>
-  Json.remove(annotationPath(key))
-)
+const unmarked: ReadonlyArray<Patch> = [
+  annotation.ownedBy,
+  annotation.backupId,
+  annotation.freshBackupName,
+  annotation.recoverFrom
+].map((key) => Json.remove(annotationPath(key)))
 
 /** Whether and how to mark an item. */
-export const transform = ({ kind, metadata }: Owned, { cluster, recovery }: Facts): Decision => {
+export const transform = ({ kind, metadata }: Owned, { cluster, freshBackupName, recovery }: Facts): Decision => {
   if (cluster === undefined || recovery === undefined) return { patches: unmarked, notes: [] }
   const name = `${kind} ${metadata.namespace ?? ""}/${metadata.name}`
-  if (recovery.recorded._tag !== "Found") {
+  const backupId = recovery.recorded._tag === "Found" ? recovery.recorded.backup.backupId : undefined
+  // One under way counts as one that there is: to mark this later, Velero would have to store it once more, when its own actions no
+  // longer say of a volume claim where the snapshot is. Should it fail, the volumes are still there for who asks for them.
+  if (recovery.recorded._tag !== "Found" && freshBackupName === undefined) {
     return {
       patches: unmarked,
       notes: [
@@ -95,7 +106,12 @@ export const transform = ({ kind, metadata }: Owned, { cluster, recovery }: Fact
   return {
     patches: [
       Json.set(annotationPath(annotation.ownedBy), cluster),
-      Json.set(annotationPath(annotation.backupId), recovery.recorded.backup.backupId),
+      backupId === undefined
+        ? Json.remove(annotationPath(annotation.backupId))
+        : Json.set(annotationPath(annotation.backupId), backupId),
+      freshBackupName === undefined
+        ? Json.remove(annotationPath(annotation.freshBackupName))
+        : Json.set(annotationPath(annotation.freshBackupName), freshBackupName),
       recovery.recoverFrom === undefined
         ? Json.remove(annotationPath(annotation.recoverFrom))
         : Json.set(annotationPath(annotation.recoverFrom), recovery.recoverFrom)
@@ -116,10 +132,27 @@ const clusterOf = Effect.fnUntraced(function* (owned: Owned, owner: string) {
   return parents.has(parent.name) ? { name: cluster, uid: parents.get(parent.name) } : undefined
 })
 
+/** The name of the CNPG Backup that is asked for. What means nothing is the Cluster's own action's to say. */
+const freshBackupName = (
+  backup: BackupView.Backup,
+  namespace: string,
+  cluster: string,
+  { annotations, archive }: Recovery,
+  config: Setting.Config
+): string | undefined =>
+  Archive.isRecoverable(archive) &&
+  Result.getOrElse(
+    OnDemandBackup.isAsked(backup, { name: `Cluster ${namespace}/${cluster}`, annotations }, config),
+    () => false
+  )
+    ? OnDemandBackup.nameOf(backup, namespace, cluster)
+    : undefined
+
 export const action = BackupItemAction.make({
   selector: { includedResources: ownedResources, labelSelector: label.cluster },
+  ...OnDemandBackup.configuration,
   decode: Owned,
-  fetch: Effect.fnUntraced(function* (owned, { backup }) {
+  fetch: Effect.fnUntraced(function* (owned, { backup, config }) {
     const owner = BackupView.key(backup)
     const cluster = yield* clusterOf(owned, owner)
     if (cluster === undefined) return { cluster: undefined, recovery: undefined } satisfies Facts
@@ -128,7 +161,14 @@ export const action = BackupItemAction.make({
       yield* recoveries.ofName(owner, owned.metadata.namespace ?? "", cluster.name)
     )
     const isSame = !cluster.uid || !recovery?.clusterUid || cluster.uid === recovery.clusterUid
-    return { cluster: cluster.name, recovery: isSame ? recovery : undefined } satisfies Facts
+    return {
+      cluster: cluster.name,
+      recovery: isSame ? recovery : undefined,
+      freshBackupName:
+        recovery === undefined
+          ? undefined
+          : freshBackupName(backup, owned.metadata.namespace ?? "", cluster.name, recovery, config)
+    } satisfies Facts
   }),
   transform: (owned, facts: Facts) => Result.succeed(transform(owned, facts)),
   encode: (item, { notes, patches }) => ({ item: Item.patch(item, patches), notes })

@@ -62,8 +62,9 @@ export const transform = (
 ): Result.Result<Decision, InvalidSetting> => {
   const { kind, metadata } = owned
   const cluster = metadata.annotations?.[annotation.ownedBy]
-  const backupId = metadata.annotations?.[annotation.backupId]
-  if (!cluster || !backupId) return unmarked(owned, backedUp, restore, config)
+  // The second is of a Cluster whose first backup was made for that Velero backup.
+  const backup = metadata.annotations?.[annotation.backupId] || metadata.annotations?.[annotation.freshBackupName]
+  if (!cluster || !backup) return unmarked(owned, backedUp, restore, config)
   const name = `${kind} ${metadata.namespace ?? ""}/${metadata.name}`
   return Result.map(
     RecoverFrom.choose(restore, `Cluster ${cluster}`, metadata.annotations?.[annotation.recoverFrom], config),
@@ -74,7 +75,7 @@ export const transform = (
             skip: true,
             notes: [
               info(
-                `${name} is not restored: the operator makes it anew when Cluster ${cluster} recovers from backup ${backupId}`
+                `${name} is not restored: the operator makes it anew when Cluster ${cluster} recovers from backup ${backup}`
               )
             ]
           }

@@ -34,6 +34,8 @@ export interface Recovery {
   readonly window: RecoveryWindow.RecoveryWindow
   /** The Cluster's `recover-from` annotation, unchecked. */
   readonly recoverFrom: string | undefined
+  /** The Cluster's annotations, for settings. */
+  readonly annotations: Readonly<Record<string, string>> | null | undefined
 }
 
 /** Kinds through which a Cluster owns an object indirectly. */
@@ -109,7 +111,8 @@ const make = Effect.gen(function* () {
           Archive.isRecoverable(archive) && recorded._tag !== "Unknown"
             ? yield* windowOf(cluster, archive)
             : RecoveryWindow.unknown,
-        recoverFrom: cluster.metadata.annotations?.[annotation.recoverFrom]
+        recoverFrom: cluster.metadata.annotations?.[annotation.recoverFrom],
+        annotations: cluster.metadata.annotations
       }
     })
   }
@@ -122,7 +125,8 @@ const make = Effect.gen(function* () {
           archive: { _tag: "None" },
           recorded: { _tag: "Unknown", reason: error.message },
           window: RecoveryWindow.unknown,
-          recoverFrom: undefined
+          recoverFrom: undefined,
+          annotations: undefined
         })
 
   const keyOf = (namespace: string, name: string) => `${namespace}/${name}`
@@ -141,7 +145,8 @@ const make = Effect.gen(function* () {
           archive: Archive.find(cluster),
           recorded: { _tag: "NoneCompleted" },
           window: RecoveryWindow.unknown,
-          recoverFrom: cluster.metadata.annotations?.[annotation.recoverFrom]
+          recoverFrom: cluster.metadata.annotations?.[annotation.recoverFrom],
+          annotations: cluster.metadata.annotations
         }))
       ),
     ofName: (owner, namespace, name) =>

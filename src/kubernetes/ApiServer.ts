@@ -163,7 +163,7 @@ interface Answer {
 
 interface Call {
   readonly verb: string
-  readonly method: "GET" | "PATCH"
+  readonly method: "GET" | "PATCH" | "DELETE"
   readonly path: string
   readonly query?: Readonly<Record<string, string>>
   readonly body?: string
@@ -495,7 +495,19 @@ const make = Effect.fnUntraced(function* (serviceAccount: string) {
         contentType: "application/apply-patch+yaml",
         resource,
         what: describe(resource, object.metadata?.namespace, object.metadata?.name)
-      })
+      }),
+    delete: (resource, namespace, name, uid) =>
+      Effect.asVoid(
+        send({
+          verb: "delete",
+          method: "DELETE",
+          path: pathOf(resource, namespace, name),
+          body: JSON.stringify({ apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid } }),
+          contentType: "application/json",
+          resource,
+          what: describe(resource, namespace, name)
+        })
+      )
   })
 })
 

@@ -1,5 +1,5 @@
 /**
- * Kubernetes, as much of it as plugins need: read one object, fold over many, apply one by server-side apply.
+ * Kubernetes, as much of it as plugins need: read one object, fold over many, apply one by server-side apply, delete one.
  *
  * Objects are plain parsed JSON for reading; nothing of them is ever written back, so the numbers that parsing may round do
  * no harm. Layers: `ApiServer.ts` (a cluster), `Memory.ts` (tests), `Manifests.ts` (files).
@@ -162,5 +162,15 @@ export class Kubernetes extends Context.Service<
       object: KubernetesObject,
       options: ApplyOptions
     ) => Effect.Effect<KubernetesObject, KubernetesError>
+    /**
+     * Deletes one object, and only the one with this UID: another that has got its name since is `Rejected` with 409. `NotFound`
+     * where there is none.
+     */
+    readonly delete: (
+      resource: Resource,
+      namespace: string | undefined,
+      name: string,
+      uid: string
+    ) => Effect.Effect<void, KubernetesError>
   }
 >()("velero-plugin-cnpg/kubernetes/Kubernetes") {}

@@ -10,7 +10,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { KubernetesObject, Resource } from "./Kubernetes.ts"
-import { describe, Kubernetes, NotFound } from "./Kubernetes.ts"
+import { describe, Kubernetes, NotFound, Rejected } from "./Kubernetes.ts"
 
 const apiVersionOf = ({ group, version }: Resource): string => (group === "" ? version : `${group}/${version}`)
 
@@ -108,6 +108,19 @@ export const make = (initial: ReadonlyArray<KubernetesObject> = []): Memory => {
         const applied = merge(objects.get(key) ?? {}, object) as KubernetesObject
         objects.set(key, applied)
         return applied
+      }),
+    delete: (resource, namespace, name, uid) =>
+      Effect.suspend((): Effect.Effect<void, NotFound | Rejected> => {
+        const key = [apiVersionOf(resource), resource.kind, namespace ?? "", name].join("|")
+        const what = describe(resource, namespace, name)
+        const found = objects.get(key)
+        if (found === undefined) return Effect.fail(new NotFound({ what, detail: "not found" }))
+        if (found.metadata?.["uid"] !== uid) {
+          const detail = `UID in precondition: ${uid}, UID in object meta: ${String(found.metadata?.["uid"])}`
+          return Effect.fail(new Rejected({ verb: "delete", what, status: 409, detail }))
+        }
+        objects.delete(key)
+        return Effect.void
       })
   })
   return { layer: Layer.succeed(Kubernetes, service), objects: () => [...objects.values()] }

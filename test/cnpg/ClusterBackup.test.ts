@@ -38,11 +38,9 @@ const atZero = { [storedAt]: "1970-01-01T00:00:00.000Z" }
 
 const annotationsOf = (tree: unknown) => at(tree, "metadata", "annotations")
 
-const owned = [serverName, backupId, endedAt, storedAt, first, "velero-cnpg/fresh-backup-id"].map((key) => [
-  "metadata",
-  "annotations",
-  key
-])
+const fresh = ["name", "id", "end-lsn", "end-wal"].map((part) => `velero-cnpg/fresh-backup-${part}`)
+
+const owned = [serverName, backupId, endedAt, storedAt, first, ...fresh].map((key) => ["metadata", "annotations", key])
 
 const orders = cluster({ plugins: [archiver()] })
 const good = completed("good", "2026-11-19T02:00:00Z")
@@ -386,14 +384,12 @@ describe("the decision", () => {
   const at0 = { backupId: "id", name: "b", at: 0, endedAt: undefined }
   const set = (key: string, value: string) => Json.set(["metadata", "annotations", key], value)
   const remove = (key: string) => Json.remove(["metadata", "annotations", key])
-  const fresh = "velero-cnpg/fresh-backup-id"
-
   it("sets the server name, and sets or removes the id", () => {
     assert.deepStrictEqual(of({ _tag: "Found", backup: at0 }).patches, [
       set(serverName, "orders-v1"),
       set(backupId, "id"),
       remove(endedAt),
-      remove(fresh),
+      ...fresh.map(remove),
       set(storedAt, "1970-01-01T00:00:00.000Z"),
       remove(first)
     ])
@@ -402,7 +398,7 @@ describe("the decision", () => {
         set(serverName, "orders-v1"),
         remove(backupId),
         remove(endedAt),
-        remove(fresh),
+        ...fresh.map(remove),
         set(storedAt, "1970-01-01T00:00:00.000Z"),
         remove(first)
       ])

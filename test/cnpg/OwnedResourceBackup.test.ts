@@ -404,7 +404,8 @@ describe("the decision", () => {
     archive: { _tag: "None" },
     recorded,
     window: { first: undefined, problem: undefined },
-    recoverFrom: undefined
+    recoverFrom: undefined,
+    annotations: undefined
   })
   it("marks only with a found backup", () => {
     const removals = [
@@ -420,7 +421,7 @@ describe("the decision", () => {
     })
     assert.deepStrictEqual(
       patches.map(({ op }) => op),
-      ["set", "set", "remove"]
+      ["set", "set", "remove", "remove"]
     )
   })
 })

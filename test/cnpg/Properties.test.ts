@@ -339,7 +339,10 @@ const recordedKeys = [
   "serverName",
   "current-backup-id",
   "current-backup-ended-at",
+  "fresh-backup-name",
   "fresh-backup-id",
+  "fresh-backup-end-lsn",
+  "fresh-backup-end-wal",
   "stored-at",
   "first-recoverability-point"
 ]

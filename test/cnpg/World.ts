@@ -27,7 +27,9 @@ import * as Memory from "../../src/kubernetes/Memory.ts"
 import type { Failure } from "../../src/velero/Action.ts"
 import type { Backup } from "../../src/velero/Backup.ts"
 import type { BackupItemAction } from "../../src/velero/BackupItemAction.ts"
+import type { DeleteItemAction } from "../../src/velero/DeleteItemAction.ts"
 import * as Json from "../../src/velero/Json.ts"
+import type { Progress } from "../../src/velero/Operation.ts"
 import * as PluginConfig from "../../src/velero/PluginConfig.ts"
 import type { Restore } from "../../src/velero/Restore.ts"
 import type { ResourceIdentifier } from "../../src/velero/Resources.ts"
@@ -134,7 +136,7 @@ export { outside } from "../../src/testing/Items.ts"
 
 /** A call of the Kubernetes service. */
 export interface Call {
-  readonly verb: "get" | "list" | "apply"
+  readonly verb: "get" | "list" | "apply" | "delete"
   /** `clusters.postgresql.cnpg.io` */
   readonly resource: string
   readonly kind: Resource
@@ -193,7 +195,9 @@ export const makeWorld = (objects: ReadonlyArray<KubernetesObject>, refuse: Refu
             guard(
               { ...call("apply", kind, object.metadata?.namespace, object.metadata?.name), options },
               kubernetes.apply(kind, object, options)
-            )
+            ),
+          delete: (kind, inNamespace, name, uid) =>
+            guard(call("delete", kind, inNamespace, name), kubernetes.delete(kind, inNamespace, name, uid))
         })
       })
     ).pipe(Layer.provide(memory.layer)),
@@ -262,6 +266,9 @@ export interface Outcome {
   readonly skip: boolean
   /** `secrets shop/orders-app`: what goes with it. */
   readonly additionalItems: ReadonlyArray<string>
+  readonly operationId: string | undefined
+  /** `clusters.postgresql.cnpg.io shop/orders`: what is stored once more after the operation. */
+  readonly postOperationItems: ReadonlyArray<string>
   /** What it logged at info and above. */
   readonly lines: ReadonlyArray<Line>
 }
@@ -275,6 +282,19 @@ export interface Process {
     item: KubernetesObject | string,
     backup?: Backup
   ) => Effect.Effect<Outcome, Failure>
+  /** Of an operation, as Velero asks for it. */
+  readonly progress: (
+    action: BackupItemAction<Needs>,
+    operationId: string,
+    backup?: Backup
+  ) => Effect.Effect<Progress, Failure>
+  readonly cancel: (action: BackupItemAction<Needs>, operationId: string) => Effect.Effect<void, Failure>
+  /** The item's Velero backup is deleted. */
+  readonly remove: (
+    action: DeleteItemAction<Needs>,
+    item: string,
+    backup?: Backup
+  ) => Effect.Effect<Pick<Outcome, "lines">, Failure>
   /** Of an item without `itemFromBackup` Velero's stripping is done here. */
   readonly restore: (
     action: RestoreItemAction<Needs>,
@@ -307,6 +327,9 @@ export const pluginConfig = (
   data
 })
 
+const identified = ({ group, name, namespace, resource }: ResourceIdentifier): string =>
+  describe({ group, resource, version: "", kind: "", namespaced: true }, namespace, name)
+
 const collect = (lines: Array<Line>) =>
   Logger.make<unknown, void>(({ logLevel, message }) => {
     const parts: ReadonlyArray<unknown> = Array.isArray(message) ? message : [message]
@@ -329,6 +352,8 @@ export const startProcess = (world: Pick<World, "layer">, configMaps: ReadonlyAr
             readonly item: { readonly bytes: Uint8Array; readonly text: string; readonly tree: Tree }
             readonly skip?: boolean
             readonly additionalItems?: ReadonlyArray<ResourceIdentifier>
+            readonly operationId?: string
+            readonly postOperationItems?: ReadonlyArray<ResourceIdentifier>
           },
           Failure,
           Needs
@@ -337,14 +362,14 @@ export const startProcess = (world: Pick<World, "layer">, configMaps: ReadonlyAr
         Effect.suspend(() => {
           const lines: Array<Line> = []
           return reply.pipe(
-            Effect.map(({ additionalItems = [], item, skip }) => ({
+            Effect.map(({ additionalItems = [], item, operationId, postOperationItems = [], skip }) => ({
               text: item.text,
               tree: item.tree,
               isUntouched: item.bytes === bytes,
               skip: skip === true,
-              additionalItems: additionalItems.map(({ group, name, namespace, resource }) =>
-                describe({ group, resource, version: "", kind: "", namespaced: true }, namespace, name)
-              ),
+              additionalItems: additionalItems.map(identified),
+              operationId,
+              postOperationItems: postOperationItems.map(identified),
               lines
             })),
             Effect.provide(Logger.layer([collect(lines)])),
@@ -356,6 +381,22 @@ export const startProcess = (world: Pick<World, "layer">, configMaps: ReadonlyAr
           const bytes = encode(item)
           return run(bytes, action.execute({ plugin: pluginName, kind: "BackupItemActionV2", item: bytes, backup }))
         },
+        progress: (action, operationId, backup = nightly) =>
+          (
+            action.operations?.progress({ plugin: pluginName, operationId, backup }) ?? Effect.die("no operations")
+          ).pipe(Effect.provide(services)),
+        cancel: (action, operationId) =>
+          (
+            action.operations?.cancel({ plugin: pluginName, operationId, backup: nightly }) ??
+            Effect.die("no operations")
+          ).pipe(Effect.provide(services)),
+        remove: (action, item, backup = nightly) =>
+          Effect.suspend(() => {
+            const lines: Array<Line> = []
+            return action
+              .execute({ plugin: pluginName, item: encode(item), backup })
+              .pipe(Effect.as({ lines }), Effect.provide(Logger.layer([collect(lines)])), Effect.provide(services))
+          }),
         restore: (action, item, restore = restoreOf("restore"), itemFromBackup) => {
           const original = typeof item === "string" ? item : textOf(item)
           const bytes = encode(itemFromBackup === undefined ? stripped(original) : original)

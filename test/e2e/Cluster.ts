@@ -208,7 +208,7 @@ export const createBackup = Effect.fn("createBackup")(function* (
   { backupId, name, paused = false, spec = {}, status = {}, stoppedAt = timeOf(backupId) }: BackupOptions
 ) {
   const { api } = yield* Stand
-  const { name: clusterName, namespace = "", uid } = cluster.metadata
+  const { name: clusterName, namespace = "" } = cluster.metadata
   yield* api.apply(Objects.backups, {
     metadata: { name, namespace, ...(paused ? { annotations: { "cnpg.io/reconciliationLoop": "disabled" } } : {}) },
     spec: {
@@ -218,6 +218,16 @@ export const createBackup = Effect.fn("createBackup")(function* (
       ...spec
     }
   })
+  return yield* reportBackup(cluster, { backupId, name, paused, status, stoppedAt })
+})
+
+/** Writes what the instance that took a backup reports of it. */
+export const reportBackup = Effect.fnUntraced(function* (
+  cluster: Saved<Cluster>,
+  { backupId, name, paused = false, status = {}, stoppedAt = timeOf(backupId) }: Omit<BackupOptions, "spec">
+) {
+  const { api } = yield* Stand
+  const { namespace = "", uid } = cluster.metadata
   const wanted = {
     phase: "completed",
     method: "plugin",

@@ -26,7 +26,7 @@ const objects = [
   configMap("a", { y: "2" }, { namespace: "shop-2", labels: { app: "db", "velero.io/plugin-config": "" } }),
   configMap("c", {}, { namespace: "velero" }),
   cluster("orders", { instances: 3, nested: { list: [1, { a: null }], deep: { er: true } } }),
-  cluster("users", {}, { namespace: "shop-2" }),
+  cluster("users", {}, { namespace: "shop-2", uid: "uid-of-users" }),
   { apiVersion: "v1", kind: "Service", metadata: { name: "a", namespace: "shop" }, spec: {} }
 ]
 
@@ -57,6 +57,12 @@ const apply =
       )
       return [applied.map(own), yield* list(resource)(kubernetes)]
     })
+
+/** Deletes an object, if it has this UID, and answers with what is left. */
+const remove =
+  (resource: Resource, namespace: string | undefined, name: string, uid: string): Operation =>
+  (kubernetes) =>
+    Effect.andThen(kubernetes.delete(resource, namespace, name, uid), list(resource)(kubernetes))
 
 /** Without what only a server knows. */
 const own = (object: KubernetesObject): unknown => ({
@@ -97,6 +103,8 @@ const operations: ReadonlyArray<readonly [name: string, operation: Operation]> =
   ["apply of the same twice", apply(configMaps, configMap("b", { x: "2" }), configMap("b", { x: "2" }))],
   ["apply deep down", apply(clusters, cluster("orders", { nested: { list: [], deep: { and: { deeper: 1 } } } }))],
   ["apply of a namespace", apply(namespaces, namespace("new"))],
+  ["delete of an object", remove(clusters, "shop-2", "users", "uid-of-users")],
+  ["delete of an object that is missing", remove(clusters, "shop", "users", "uid-of-users")],
   ["apply of an unpleasant key", apply(clusters, cluster("orders", JSON.parse(`{"__proto__":{"toString":{"a":1}}}`)))]
 ]
 
@@ -107,6 +115,19 @@ const outcome = (operation: Operation, kubernetes: Kubernetes["Service"]) =>
   )
 
 describe("an API server, memory and manifests agree about", () => {
+  it.effect("the one object that is to be deleted, and no other of its name", () =>
+    Effect.gen(function* () {
+      const server = yield* TestServer.make({ objects })
+      const memory = yield* Effect.provide(Kubernetes, Memory.layer(objects))
+      for (const kubernetes of [yield* connectTo(server), memory]) {
+        const error = yield* Effect.flip(kubernetes.delete(clusters, "shop-2", "users", "uid-of-another"))
+        assert.strictEqual(error._tag === "Rejected" ? error.status : error._tag, 409)
+        assert.include(error.message, "refused to delete clusters.postgresql.cnpg.io shop-2/users (409)")
+        assert.strictEqual((yield* kubernetes.get(clusters, "shop-2", "users")).kind, "Cluster")
+      }
+    })
+  )
+
   it.effect.each(operations)("%s", ([, operation]) =>
     Effect.gen(function* () {
       const server = yield* TestServer.make({ objects })

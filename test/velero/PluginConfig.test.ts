@@ -44,6 +44,7 @@ const cluster = (
       return Kubernetes.of({
         get: () => Effect.die("nothing is got"),
         apply: () => Effect.die("nothing is applied"),
+        delete: () => Effect.die("nothing is deleted"),
         fold: (resource, selection, initial, step) =>
           Effect.sync(() => lists.push({ resource, selection })).pipe(
             Effect.andThen(before),

@@ -17,6 +17,7 @@ import { kymaPack } from "./KymaPack.ts"
 import { mappedBesideTheLiving } from "./MappedBesideTheLiving.ts"
 import { mappedOldGone } from "./MappedOldGone.ts"
 import { withoutRights } from "./Permissions.ts"
+import { onDemandBackup, onDemandBackupFails, onDemandBackupNotBegun } from "./OnDemandBackup.ts"
 import { pluginList } from "./PluginList.ts"
 import { pooler } from "./Pooler.ts"
 import { readable } from "./Readable.ts"
@@ -41,6 +42,9 @@ export const scenarios: ReadonlyArray<Scenario> = [
   onTopOfAnotherLife,
   secondGeneration,
   backupChoice,
+  onDemandBackup,
+  onDemandBackupFails,
+  onDemandBackupNotBegun,
   restoreWithStatus,
   comesUp,
   recoveryFails,
