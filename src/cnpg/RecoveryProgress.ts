@@ -3,10 +3,9 @@
  * Jobs or its ObjectStores only where the Cluster does not say enough, and for Pods only before it gives up.
  */
 import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { KubernetesError, KubernetesObject, Resource } from "../kubernetes/Kubernetes.ts"
+import type { KubernetesObject, Resource } from "../kubernetes/Kubernetes.ts"
 import { Kubernetes, resources as coreResources } from "../kubernetes/Kubernetes.ts"
 import type { Progress } from "../velero/Operation.ts"
 import type { RestoreOperations } from "../velero/RestoreItemAction.ts"
@@ -91,12 +90,6 @@ const progressOf = ({ _tag, instances, ready, says }: State.Verdict): Progress =
 
 const place = ({ cluster, namespace }: RecoveryOperation): string => `Cluster ${namespace}/${cluster}`
 
-const unreachable = (operation: RecoveryOperation, error: KubernetesError, now: number): Progress => {
-  const isOver = now - DateTime.toEpochMillis(operation.started) >= Duration.toMillis(operation.limit)
-  const says = `${place(operation)} cannot be looked at: ${error.message}`
-  return { completed: isOver, ...(isOver ? { error: says } : {}), description: says }
-}
-
 const absent = (operation: RecoveryOperation): Progress => {
   const says = `${place(operation)} is not there: Velero could not create it (the restore's errors and warnings say why), or somebody has deleted it`
   return { completed: true, error: says, description: says }
@@ -118,8 +111,12 @@ const look = Effect.fnUntraced(function* (operation: RecoveryOperation, now: num
     ),
     Effect.catchTags({
       NotFound: () => Effect.succeed(absent(operation)),
-      // A failure here would end the operation for good.
-      Unavailable: (error) => Effect.succeed(unreachable(operation, error, now))
+      // A failure would end the operation for good, for a moment's trouble. Velero's own time-out ends what lasts.
+      Unavailable: (error) =>
+        Effect.succeed<Progress>({
+          completed: false,
+          description: `${place(operation)} cannot be looked at: ${error.message}`
+        })
     })
   )
 })
