@@ -254,6 +254,18 @@ const notApplied = (cluster: Cluster, restore: Restore): ReadonlyArray<Note> => 
       ]
 }
 
+/** Its volumes were left out for a first backup that then was not completed. */
+const withoutFirstBackup = (cluster: Cluster, { backupId }: RecoveryEnd.Recorded): ReadonlyArray<Note> => {
+  const awaited = cluster.metadata.annotations?.[annotation.freshBackupName]
+  return backupId !== undefined || !awaited
+    ? []
+    : [
+        warn(
+          `${describe(cluster)}: CNPG Backup ${awaited}, which was to be its first, was not completed when Velero stored the Cluster. It recovers from what its archive has now; if that is nothing, delete it and restore with ${annotation.recoverFrom}: volumes`
+        )
+      ]
+}
+
 /** What becomes of a Cluster. */
 export const transform = (
   cluster: Cluster,
@@ -347,6 +359,7 @@ export const transform = (
         ...promotion.notes,
         ...stops.notes,
         ...end.warnings.map(warn),
+        ...withoutFirstBackup(cluster, recorded),
         info(
           `${name} recovers in namespace ${namespace} from server name ${readFrom}, ${end.source}, and archives under ${destination}; ${ending}`
         )

@@ -39,7 +39,7 @@ export const annotation = {
   backupId: "velero-cnpg/current-backup-id",
   /** On a Cluster: when that backup ended. RFC 3339, as all times here. */
   backupEndedAt: "velero-cnpg/current-backup-ended-at",
-  /** On a Cluster and on what it owns: the name of the CNPG Backup that was begun for this Velero backup. */
+  /** On a Cluster, and on what it owns if it had none before: the name of the CNPG Backup that was begun for this Velero backup. */
   freshBackupName: "velero-cnpg/fresh-backup-name",
   /** On a Cluster: the id of the backup that was made for this Velero backup. */
   freshBackupId: "velero-cnpg/fresh-backup-id",

@@ -78,6 +78,9 @@ export interface Decision {
 
 const annotationPath = (key: string): Json.Path => ["metadata", "annotations", key]
 
+const mark = (key: string, value: string | undefined): Patch =>
+  value === undefined ? Json.remove(annotationPath(key)) : Json.set(annotationPath(key), value)
+
 /** Marks of an earlier life go: the item may have been restored from volumes once. */
 const unmarked: ReadonlyArray<Patch> = [
   annotation.ownedBy,
@@ -105,16 +108,10 @@ export const transform = ({ kind, metadata }: Owned, { cluster, freshBackupName,
   }
   return {
     patches: [
-      Json.set(annotationPath(annotation.ownedBy), cluster),
-      backupId === undefined
-        ? Json.remove(annotationPath(annotation.backupId))
-        : Json.set(annotationPath(annotation.backupId), backupId),
-      freshBackupName === undefined
-        ? Json.remove(annotationPath(annotation.freshBackupName))
-        : Json.set(annotationPath(annotation.freshBackupName), freshBackupName),
-      recovery.recoverFrom === undefined
-        ? Json.remove(annotationPath(annotation.recoverFrom))
-        : Json.set(annotationPath(annotation.recoverFrom), recovery.recoverFrom)
+      mark(annotation.ownedBy, cluster),
+      mark(annotation.backupId, backupId),
+      mark(annotation.freshBackupName, backupId === undefined ? freshBackupName : undefined),
+      mark(annotation.recoverFrom, recovery.recoverFrom)
     ],
     notes: []
   }

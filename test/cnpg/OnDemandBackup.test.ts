@@ -7,6 +7,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { action as backupDelete } from "../../src/cnpg/BackupDelete.ts"
 import { action as backupRestore } from "../../src/cnpg/BackupRestore.ts"
 import { action } from "../../src/cnpg/ClusterBackup.ts"
+import { action as clusterRestore } from "../../src/cnpg/ClusterRestore.ts"
 import { action as contents } from "../../src/cnpg/ContentsBackup.ts"
 import type { Operation } from "../../src/cnpg/OnDemandBackup.ts"
 import * as OnDemandBackup from "../../src/cnpg/OnDemandBackup.ts"
@@ -23,6 +24,8 @@ import {
   cluster,
   completed,
   itIs,
+  makeWorld,
+  namespace,
   nightly,
   pluginConfig,
   refusal,
@@ -556,7 +559,10 @@ describe("what a Cluster owns", () => {
           assert.deepStrictEqual(lines, [])
           assert.strictEqual(annotationsOf(tree)["velero-cnpg/owned-by-cluster"], "orders")
           assert.strictEqual(annotationsOf(tree)["velero-cnpg/current-backup-id"], id)
-          assert.strictEqual(annotationsOf(tree)["velero-cnpg/fresh-backup-name"], nameOf(made(world)[0]))
+          assert.strictEqual(
+            annotationsOf(tree)["velero-cnpg/fresh-backup-name"],
+            id === undefined ? nameOf(made(world)[0]) : undefined
+          )
           const restored = yield* process.restore(ownedRestore, text)
           assert.isTrue(restored.skip)
           assertLine(restored.lines, "Info", id ?? nameOf(made(world)[0]))
@@ -564,6 +570,15 @@ describe("what a Cluster owns", () => {
           assert.isFalse((yield* process.restore(ownedRestore, text, wanted)).skip)
         }
       })
+  )
+
+  it.effect("is marked too where nobody may say whether there is an older one", () =>
+    Effect.gen(function* () {
+      const { process } = yield* start([orders, good], refusal.forbidden("list", "backups.postgresql.cnpg.io"))
+      const { tree } = yield* process.backUp(owned, pvc)
+      assert.strictEqual(annotationsOf(tree)["velero-cnpg/owned-by-cluster"], "orders")
+      assert.isDefined(annotationsOf(tree)["velero-cnpg/fresh-backup-name"])
+    })
   )
 
   it.effect("is left alone where none is asked for, or none can be made", () =>
@@ -581,6 +596,28 @@ describe("what a Cluster owns", () => {
         const { tree } = yield* process.backUp(owned, marked)
         assert.deepStrictEqual(annotationsOf(tree), {})
       }
+    })
+  )
+
+  it.effect("of a first backup that failed is still to be had: the restored Cluster says how", () =>
+    Effect.gen(function* () {
+      const { stored, world } = yield* begin([orders, namespace("shop")])
+      yield* report(world, { phase: "failed" })
+      const again = yield* (yield* startProcess(world)).backUp(action, orders, finalizing)
+      assertLine(again.lines, "Warn", "there is no completed Barman backup")
+      const lost = yield* startProcess(makeWorld([namespace("shop")]))
+      for (const text of [stored.text, again.text]) {
+        const { lines, tree } = yield* lost.restore(clusterRestore, text)
+        assert.deepStrictEqual(at(tree, "spec", "bootstrap", "recovery"), { source: "clusterBackup" })
+        const warnings = lines.filter(({ level }) => level === "Warn")
+        assertLine(warnings, "Warn", nameOf(made(world)[0]), "velero-cnpg/recover-from: volumes")
+      }
+      yield* report(world, done)
+      const { text } = yield* (yield* startProcess(world)).backUp(action, orders, finalizing)
+      assert.deepStrictEqual(
+        (yield* lost.restore(clusterRestore, text)).lines.map(({ level }) => level),
+        ["Info"]
+      )
     })
   )
 

@@ -17,7 +17,7 @@ import { kymaPack } from "./KymaPack.ts"
 import { mappedBesideTheLiving } from "./MappedBesideTheLiving.ts"
 import { mappedOldGone } from "./MappedOldGone.ts"
 import { withoutRights } from "./Permissions.ts"
-import { onDemandBackup, onDemandBackupFails, onDemandBackupNotBegun } from "./OnDemandBackup.ts"
+import { onDemandBackup, onDemandBackupFails, onDemandBackupNotBegun, onDemandBackupTwice } from "./OnDemandBackup.ts"
 import { pluginList } from "./PluginList.ts"
 import { pooler } from "./Pooler.ts"
 import { readable } from "./Readable.ts"
@@ -45,6 +45,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   onDemandBackup,
   onDemandBackupFails,
   onDemandBackupNotBegun,
+  onDemandBackupTwice,
   restoreWithStatus,
   comesUp,
   recoveryFails,

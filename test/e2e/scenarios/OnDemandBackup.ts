@@ -240,3 +240,49 @@ export const onDemandBackupNotBegun: Scenario = {
     return `${backup.status?.phase}; nothing is left of it; ${Shop.source.backupId} stays recorded`
   })
 }
+
+const two = "on-demand-backup-twice"
+
+export const onDemandBackupTwice: Scenario = {
+  name: two,
+  expected:
+    "of two Velero backups of one Cluster at once, one is given up by Velero and takes its own CNPG Backup with it; the other completes",
+  run: Effect.gen(function* () {
+    const { api } = yield* Stand
+    yield* Shop.create(two)
+    const orders = yield* api.get(Objects.clusters, two, Shop.cluster)
+    const asked = `--annotations=${key.asked}=true`
+    const hasty = yield* Velero.beginBackup([two], asked, "--item-operation-timeout=5s")
+    const patient = yield* Velero.beginBackup([two], asked)
+    const ofHasty = yield* madeFor(two, Shop.cluster, hasty)
+    yield* awaits(patient)
+    const ofPatient = yield* madeFor(two, Shop.cluster, patient)
+    const ended = yield* Velero.backupEnd(hasty)
+    yield* Verify.equal("the phase of the one with little time", ended.status?.phase, "PartiallyFailed")
+    const text = yield* details(ended)
+    yield* Verify.that(
+      "describe --details says that its time is over",
+      /Operation Error:\s+Asynchronous action timed out/.test(text),
+      text
+    )
+    yield* Verify.equal(
+      "its CNPG Backup",
+      (yield* api.find(Objects.backups, two, ofHasty.metadata.name))?.metadata.name,
+      undefined
+    )
+    yield* Verify.equal(
+      "its recorded backup",
+      (yield* stored(ended, two, Shop.cluster)).cluster[key.current],
+      Shop.source.backupId
+    )
+    yield* reportBackup(orders, { name: ofPatient.metadata.name, backupId: "20261105T020001" })
+    const backup = yield* Velero.backupEnd(patient)
+    yield* Verify.equal("the other Velero backup", Velero.outcome(backup), "Completed")
+    yield* Verify.equal(
+      "its fresh backup",
+      (yield* stored(backup, two, Shop.cluster)).cluster[key.freshId],
+      "20261105T020001"
+    )
+    return `${ended.status?.phase}, Asynchronous action timed out, nothing is left of it; Completed with 20261105T020001`
+  })
+}
