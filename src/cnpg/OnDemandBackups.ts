@@ -43,10 +43,7 @@ const make = Effect.gen(function* () {
       resources.backups,
       { labelSelector: OnDemandBackup.selectorOf(backup) },
       (): ReadonlyArray<string> => [],
-      (names, object) =>
-        OnDemandBackup.isUnderWay(object) || object.metadata?.name === operation.name
-          ? [...names, object.metadata?.name ?? ""]
-          : names
+      (names, object) => (OnDemandBackup.isUnderWay(object) ? [...names, object.metadata?.name ?? ""] : names)
     )
     if (underWay.includes(operation.name)) return "Begun" as const
     if (underWay.length >= operation.parallel) return "Queued" as const
@@ -77,8 +74,8 @@ const remove = ({ name, namespace }: Operation, { metadata }: Made): Effect.Effe
     kubernetes.delete(resources.backups, namespace, name, metadata.uid ?? "")
   ).pipe(Effect.catchTag("NotFound", () => Effect.void))
 
-/** Another Backup of the Cluster that an instance works on. */
-const otherExecuting = ({ cluster, name, namespace }: Operation) =>
+/** A Backup of the Cluster that an instance works on. */
+const executing = ({ cluster, namespace }: Operation) =>
   Effect.flatMap(Kubernetes, (kubernetes) =>
     kubernetes.fold(
       resources.backups,
@@ -86,11 +83,10 @@ const otherExecuting = ({ cluster, name, namespace }: Operation) =>
       (): string | undefined => undefined,
       (found, object) => {
         const spec = object["spec"] as { readonly cluster?: { readonly name?: unknown } } | undefined
-        const isOther =
+        const isExecuting =
           spec?.cluster?.name === cluster &&
-          object.metadata?.name !== name &&
           Option.exists(OnDemandBackup.decodeMade(object), OnDemandBackup.isExecuting)
-        return found ?? (isOther ? object.metadata?.name : undefined)
+        return found ?? (isExecuting ? object.metadata?.name : undefined)
       }
     )
   )
@@ -108,7 +104,7 @@ const look = Effect.fnUntraced(function* (
       ? OnDemandBackup.queued(operation, now)
       : { completed: false, description: `${OnDemandBackup.title(operation)} is created`, started: now, updated: now }
   }
-  const busyWith = OnDemandBackup.isLate(operation, made, now) ? yield* otherExecuting(operation) : undefined
+  const busyWith = OnDemandBackup.isLate(operation, made, now) ? yield* executing(operation) : undefined
   const { progress, remove: mustGo } = OnDemandBackup.report(operation, made, now, busyWith)
   if (!mustGo) return progress
   return yield* remove(operation, made).pipe(
