@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Admission from "./Admission.ts"
 import type { Place } from "./Cluster.ts"
 import { barmanCloud, bringUp, jobsOf, storeConfiguration, storeName } from "./Cluster.ts"
-import type { Anything, ApplicationDatabase, Container, Job, Resource, Saved } from "./Objects.ts"
+import type { Anything, ApplicationDatabase, Container, Job, RecoveryTarget, Resource, Saved } from "./Objects.ts"
 import * as Objects from "./Objects.ts"
 import { until } from "./Poll.ts"
 import { Stand } from "./Stand.ts"
@@ -13,6 +13,8 @@ import * as Verify from "./Verify.ts"
 export interface Source {
   readonly serverName: string
   readonly backupId: string | undefined
+  /** Default: the backup id alone. */
+  readonly recoveryTarget?: RecoveryTarget
   readonly application: ApplicationDatabase
   /** The external cluster that names the archive; default: `clusterBackup`. */
   readonly through?: string
@@ -101,7 +103,14 @@ const verifyJob = Effect.fnUntraced(function* (place: Place, { inTree = false }:
 
 const verifyCluster = Effect.fnUntraced(function* (
   { name, namespace }: Place,
-  { application, backupId, inTree = false, serverName, through = "clusterBackup" }: Source
+  {
+    application,
+    backupId,
+    inTree = false,
+    recoveryTarget = backupId === undefined ? undefined : { backupID: backupId },
+    serverName,
+    through = "clusterBackup"
+  }: Source
 ) {
   const { api, s3 } = yield* Stand
   const { spec } = yield* api.get(Objects.clusters, namespace, name)
@@ -109,7 +118,7 @@ const verifyCluster = Effect.fnUntraced(function* (
     recovery: {
       ...application,
       source: through,
-      ...(backupId === undefined ? {} : { recoveryTarget: { backupID: backupId } })
+      ...(recoveryTarget === undefined ? {} : { recoveryTarget })
     }
   })
   const external = spec.externalClusters?.find((entry) => entry.name === through)

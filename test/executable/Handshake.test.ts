@@ -148,6 +148,7 @@ describe("discovery", () => {
     ["BackupItemActionV2", plugin.clusterBackup, "clusters.postgresql.cnpg.io", ""],
     ["BackupItemActionV2", plugin.ownedBackup, owned, "cnpg.io/cluster"],
     ["BackupItemActionV2", plugin.contentsBackup, referring, ""],
+    ["DeleteItemAction", plugin.backupDelete, "clusters.postgresql.cnpg.io", ""],
     ["ItemBlockAction", plugin.itemBlock, referring, ""],
     ["RestoreItemActionV2", plugin.contentsRestore, referring, ""],
     ["RestoreItemActionV2", plugin.clusterRestore, "clusters.postgresql.cnpg.io", ""],
@@ -207,9 +208,10 @@ describe("discovery", () => {
       const world = yield* Worlds.make()
       yield* world.session(({ client }) =>
         Effect.gen(function* () {
-          const { backupItemActionV2, itemBlockAction, restoreItemActionV2 } = yield* client
+          const { backupItemActionV2, deleteItemAction, itemBlockAction, restoreItemActionV2 } = yield* client
           const kinds = {
             BackupItemActionV2: backupItemActionV2,
+            DeleteItemAction: deleteItemAction,
             ItemBlockAction: itemBlockAction,
             RestoreItemActionV2: restoreItemActionV2
           }

@@ -26,6 +26,7 @@ export const plugin = {
   ownedBackup: "velero-cnpg/owned-resource-backup-plugin",
   contentsBackup: "velero-cnpg/contents-backup-plugin",
   itemBlock: "velero-cnpg/item-block-plugin",
+  backupDelete: "velero-cnpg/backup-delete-plugin",
   contentsRestore: "velero-cnpg/contents-restore-plugin",
   clusterRestore: "replicated.com/cnpg-restore-plugin",
   deploymentRestore: "replicated.com/deployment-restore-plugin",
@@ -51,7 +52,7 @@ export const restorePlugins = [
 ]
 
 /** All of them, by name. */
-export const pluginNames = [...backupPlugins, plugin.itemBlock, ...restorePlugins].toSorted()
+export const pluginNames = [...backupPlugins, plugin.backupDelete, plugin.itemBlock, ...restorePlugins].toSorted()
 
 export const kind = {
   cluster: ApiServers.resourceOfKind("postgresql.cnpg.io/v1", "Cluster"),

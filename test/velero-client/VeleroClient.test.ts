@@ -109,6 +109,7 @@ describe.runIf(hasGo)("Velero's own client packages", () => {
       assert.deepStrictEqual(result.byKind.BackupItemActionV2.toSorted(), Worlds.backupPlugins.toSorted())
       assert.deepStrictEqual(result.byKind.RestoreItemActionV2.toSorted(), Worlds.restorePlugins.toSorted())
       assert.deepStrictEqual(result.byKind.ItemBlockAction, [Worlds.plugin.itemBlock])
+      assert.deepStrictEqual(result.byKind.DeleteItemAction, [Worlds.plugin.backupDelete])
       assert.isTrue(result.plugins.every((plugin: { command: string }) => plugin.command === command))
     })
   )

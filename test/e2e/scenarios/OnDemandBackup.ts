@@ -157,12 +157,13 @@ export const onDemandBackup: Scenario = {
       [Shop.cluster, "orders-v1", "20261105T020001"],
       ["first", "first-v1", "20261105T020002"]
     ] as const) {
-      const { spec } = yield* api.get(Objects.clusters, success, cluster)
-      yield* Verify.equal(`the recovery target of ${cluster}`, spec.bootstrap?.recovery?.recoveryTarget, {
-        backupID: backupId,
-        targetImmediate: true
-      })
-      yield* Recovery.verify({ namespace: success, name: cluster }, Shop.sourceOf(cluster, serverName, backupId))
+      yield* Recovery.verify(
+        { namespace: success, name: cluster },
+        {
+          ...Shop.sourceOf(cluster, serverName, backupId),
+          recoveryTarget: { backupID: backupId, targetImmediate: true }
+        }
+      )
     }
     yield* Verify.equal(
       "CNPG Backups for the Velero backup that were restored",
@@ -189,7 +190,7 @@ export const onDemandBackupFails: Scenario = {
     const error = "barman-cloud-backup: exit status 4: no space left in bucket"
     yield* reportBackup(orders, {
       name: made.metadata.name,
-      backupId: "",
+      backupId: "20261105T020001",
       status: { phase: "failed", backupId: undefined, error }
     })
     const backup = yield* Velero.backupEnd(name)
