@@ -4,7 +4,7 @@ import * as Layer from "effect/Layer"
 import type { Buckets } from "../example/Buckets.ts"
 import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
 import * as Plugin from "../velero/Plugin.ts"
-import { main } from "./Main.ts"
+import type { Program } from "./Main.ts"
 import { executables } from "./Pack.ts"
 import { version } from "./Version.ts"
 
@@ -12,35 +12,43 @@ import { version } from "./Version.ts"
 const plugins: ReadonlyArray<Plugin.Plugin<Buckets | Kubernetes>> = [
   Plugin.backupItemAction(
     "example.com/custom-backup-action",
-    async () => (await import("../example/CustomBackupAction.ts")).action
+    async () => (await import("../example/CustomBackupAction.ts")).action,
+    "Sets annotations backup.example.com/processed and backup.example.com/timestamp on ConfigMaps and Secrets."
   ),
   Plugin.restoreItemAction(
     "example.com/custom-restore-action",
-    async () => (await import("../example/CustomRestoreAction.ts")).action
+    async () => (await import("../example/CustomRestoreAction.ts")).action,
+    "Sets spec.replicas of Deployments and StatefulSets to 1."
   ),
   Plugin.objectStore(
     "example.com/custom-object-store",
-    async () => (await import("../example/CustomObjectStore.ts")).store
+    async () => (await import("../example/CustomObjectStore.ts")).store,
+    "Keeps objects in memory, for as long as its process lives."
   ),
   Plugin.backupItemAction(
     "example.com/configurable-action",
-    async () => (await import("../example/ConfigurableAction.ts")).action
+    async () => (await import("../example/ConfigurableAction.ts")).action,
+    "Sets an annotation, whose key a ConfigMap says, on what is labelled backup-required=true."
   ),
   Plugin.deleteItemAction(
     "example.com/custom-delete-action",
-    async () => (await import("../example/CustomDeleteAction.ts")).action
+    async () => (await import("../example/CustomDeleteAction.ts")).action,
+    "Logs one line for each ConfigMap and Secret that the backup action processed, when their backup is deleted."
   ),
   Plugin.backupItemActionV2(
     "example.com/async-backup-action",
-    async () => (await import("../example/AsyncBackupAction.ts")).action
+    async () => (await import("../example/AsyncBackupAction.ts")).action,
+    "Starts an operation of so many seconds for ConfigMaps with backup.example.com/operation-seconds, then sets an annotation."
   ),
   Plugin.itemBlockAction(
     "example.com/custom-item-block-action",
-    async () => (await import("../example/CustomItemBlockAction.ts")).action
+    async () => (await import("../example/CustomItemBlockAction.ts")).action,
+    "Puts the ConfigMaps and Secrets that Pods mount into the same item block."
   ),
   Plugin.volumeSnapshotter(
     "example.com/custom-volume-snapshotter",
-    async () => (await import("../example/CustomVolumeSnapshotter.ts")).snapshotter
+    async () => (await import("../example/CustomVolumeSnapshotter.ts")).snapshotter,
+    "Makes snapshots of host paths that copy nothing, each with a warning."
   )
 ]
 
@@ -55,7 +63,7 @@ const services = Layer.unwrap(
   })
 )
 
-void main<Buckets | Kubernetes>({
+export const program: Program<Buckets | Kubernetes> = {
   plugins,
   services,
   commands: async (args) =>
@@ -64,8 +72,9 @@ void main<Buckets | Kubernetes>({
         name: "velero-plugin-example",
         description: "Example Velero plugins of every kind.",
         version,
-        packs: executables
+        packs: executables,
+        plugins
       },
       args
     )
-})
+}

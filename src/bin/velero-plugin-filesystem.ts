@@ -1,22 +1,24 @@
 /** `velero-plugin-filesystem`: backups in a directory, and snapshots of volumes that are directories. */
 import type { Kubernetes } from "../kubernetes/Kubernetes.ts"
 import * as Plugin from "../velero/Plugin.ts"
-import { kubernetes, main } from "./Main.ts"
+import { kubernetes, type Program } from "./Main.ts"
 import { executables } from "./Pack.ts"
 import { version } from "./Version.ts"
 
 const plugins: ReadonlyArray<Plugin.Plugin<Kubernetes>> = [
   Plugin.objectStore(
     "velero-filesystem/object-store",
-    async () => (await import("../filesystem/ObjectStore.ts")).objectStore
+    async () => (await import("../filesystem/ObjectStore.ts")).objectStore,
+    "Keeps backups, logs and metadata in a directory."
   ),
   Plugin.volumeSnapshotter(
     "velero-filesystem/volume-snapshotter",
-    async () => (await import("../filesystem/VolumeSnapshotter.ts")).volumeSnapshotter
+    async () => (await import("../filesystem/VolumeSnapshotter.ts")).volumeSnapshotter,
+    "Makes copies of hostPath and local volumes of Velero's own node, with reflinks."
   )
 ]
 
-void main<Kubernetes>({
+export const program: Program<Kubernetes> = {
   plugins,
   services: kubernetes,
   commands: async (args) => {
@@ -27,9 +29,10 @@ void main<Kubernetes>({
         description: "Velero plugins for directories.",
         version,
         packs: executables,
+        plugins,
         commands
       },
       args
     )
   }
-})
+}

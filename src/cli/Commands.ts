@@ -13,7 +13,10 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import type { Plugin } from "../velero/Plugin.ts"
 import { type Installable, installCommands } from "./InstallCommands.ts"
+import { hasColours, output } from "./Output.ts"
+import { pluginsCommand } from "./Plugins.ts"
 import * as Preview from "./Preview.ts"
 import * as Render from "./Render.ts"
 
@@ -23,8 +26,6 @@ class ActionFailed extends Data.TaggedError("ActionFailed") {
     return "an action failed on an item; see the lines marked with !"
   }
 }
-
-const hasColours = (): boolean => process.stdout.isTTY === true && !process.env["NO_COLOR"]
 
 const keyValues = (name: string) =>
   Flag.KeyValuePair(name).pipe(Flag.optional, Flag.map(Option.getOrElse((): Record<string, string> => ({}))))
@@ -45,11 +46,7 @@ const preview = (program: string) =>
         Flag.withDescription("Annotation of the Velero Restore, such as velero-cnpg/recover-from=volumes"),
         Flag.withMetavar("key=value")
       ),
-      output: Flag.Literals("output", ["text", "json"]).pipe(
-        Flag.withAlias("o"),
-        Flag.withDefault("text"),
-        Flag.withDescription("text for people, json for programs")
-      )
+      output
     },
     Effect.fnUntraced(function* ({ files, namespaceMapping, output, restoreAnnotations }) {
       const shown = yield* Preview.run({ executable: process.execPath, files, namespaceMapping, restoreAnnotations })
@@ -76,6 +73,7 @@ const preview = (program: string) =>
 /** What the commands of one executable say of it. */
 export interface Program extends Installable {
   readonly description: string
+  readonly plugins: ReadonlyArray<Plugin<unknown>>
   /** Instead of `preview`, for packs without item actions. Their errors carry a sentence for people. */
   readonly commands?: ReadonlyArray<Command.Command.Any>
 }
@@ -85,12 +83,16 @@ type Root = Command.Command<string, unknown, unknown, { readonly message: string
 
 /** Runs a command; resolves with the exit code. */
 export const run = async (program: Program, args: ReadonlyArray<string>): Promise<number> => {
-  const { commands, description, name, version } = program
+  const { commands, description, name, plugins, version } = program
   const root = Command.make(name).pipe(
     Command.withDescription(
       `${description} Velero starts this executable itself, from its plugin directory; by hand it has these commands.`
     ),
-    Command.withSubcommands([...(commands ?? [preview(name)]), ...installCommands(program)])
+    Command.withSubcommands([
+      ...(commands ?? [preview(name)]),
+      pluginsCommand(name, plugins),
+      ...installCommands(program)
+    ])
   ) as Root
   const exit = await Effect.runPromiseExit(
     Command.runWith(root, { version })(args).pipe(

@@ -35,6 +35,8 @@ interface Registration<K extends Kind, R> {
   readonly kind: K
   readonly name: string
   readonly load: () => Promise<Implementations<R>[K]>
+  /** What it changes, in one sentence for people; empty where the pack does not say. */
+  readonly description: string
 }
 
 /** One plugin of a pack; `R` are the services that it needs. */
@@ -42,7 +44,12 @@ export type Plugin<R> = { readonly [K in Kind]: Registration<K, R> }[Kind]
 
 const register =
   <K extends Kind>(kind: K) =>
-  <R>(name: string, load: () => Promise<Implementations<R>[K]>): Registration<K, R> => ({ kind, name, load })
+  <R>(name: string, load: () => Promise<Implementations<R>[K]>, description = ""): Registration<K, R> => ({
+    kind,
+    name,
+    load,
+    description
+  })
 
 /** Velero 1.0 and later. An operation that the action starts is not followed. */
 export const backupItemAction = register("BackupItemAction")

@@ -97,7 +97,8 @@ const make = Effect.gen(function* () {
     Effect.orDie
   )
   const lock = yield* Semaphore.make(1)
-  let known: { readonly owner: string; readonly configMaps: ReadonlyArray<ConfigMap> } | undefined
+  // A process works for one Backup or Restore, at most for those that run at once.
+  const known = new Map<string, ReadonlyArray<ConfigMap>>()
 
   const list = kubernetes.fold(
     resources.configMaps,
@@ -112,14 +113,15 @@ const make = Effect.gen(function* () {
       1
     )(
       Effect.gen(function* () {
-        if (known?.owner === owner) return known.configMaps
+        const found = known.get(owner)
+        if (found !== undefined) return found
         const configMaps = yield* Effect.catch(list, (error) =>
           Effect.as(
             Effect.logWarning(`plugin configuration cannot be read, the defaults apply: ${error.message}`),
             [] as ReadonlyArray<ConfigMap>
           )
         )
-        known = { owner, configMaps }
+        known.set(owner, configMaps)
         return configMaps
       })
     )

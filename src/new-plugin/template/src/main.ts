@@ -3,12 +3,20 @@ import { kubernetes, main } from "velero-plugin-cnpg/bin/Main"
 import * as Plugin from "velero-plugin-cnpg/velero/Plugin"
 import packageJson from "../package.json" with { type: "json" }
 
+const plugins = [
+  Plugin.backupItemActionV2(
+    "example.com/my-plugin",
+    async () => (await import("./Action.ts")).action,
+    "What it changes, in one sentence."
+  )
+]
+
 void main({
-  plugins: [Plugin.backupItemActionV2("example.com/my-plugin", async () => (await import("./Action.ts")).action)],
+  plugins,
   services: kubernetes,
   commands: async (args) =>
     (await import("velero-plugin-cnpg/cli/Commands")).run(
-      { name: packageJson.name, description: "Velero plugins of my own.", version: packageJson.version },
+      { name: packageJson.name, description: "Velero plugins of my own.", version: packageJson.version, plugins },
       args
     )
 })
