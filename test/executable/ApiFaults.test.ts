@@ -332,6 +332,7 @@ describe("lists", () => {
       assert.strictEqual(marked.length, items.length)
       const counted = world.cluster.requests().map(({ path }) => path.replace(/^.*\/namespaces\/shop\//, ""))
       assert.deepStrictEqual(counted.toSorted(), [
+        "/api/v1/namespaces/velero/configmaps",
         // What is recorded and marked.
         "backups",
         "clusters/orders",

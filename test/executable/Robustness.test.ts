@@ -153,6 +153,7 @@ describe("concurrent calls", () => {
       assert.deepStrictEqual(
         world.cluster.requests().map(({ path }) => path),
         [
+          "/api/v1/namespaces/velero/configmaps",
           "/apis/postgresql.cnpg.io/v1/namespaces/shop/clusters/orders",
           "/apis/postgresql.cnpg.io/v1/namespaces/shop/backups",
           "/apis/barmancloud.cnpg.io/v1/namespaces/shop/objectstores/store"

@@ -110,7 +110,7 @@ describe("10,000 items in one process", () => {
             .requests()
             .map(({ path }) => path.split("/").at(-1))
             .toSorted(),
-          ["backups", "configmaps", "orders", "store"]
+          ["backups", "configmaps", "configmaps", "orders", "store"]
         )
         assert.isAtLeast(world.logs().length, all / 2)
         assert.isTrue(world.logs().every((line) => at(line, "level") === "info"))

@@ -115,7 +115,7 @@ describe("find", () => {
         memory,
         Effect.forEach(["owner-1", "owner-2", "owner-2", "owner-1"], (owner) => nameOf(owner))
       )
-      assert.strictEqual(memory.lists.length, 3)
+      assert.strictEqual(memory.lists.length, 2)
     })
   )
 
