@@ -11,6 +11,7 @@
  */
 import { createHash } from "node:crypto"
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -25,6 +26,7 @@ import type { Cluster } from "./Cluster.ts"
 import { describe } from "./Cluster.ts"
 import { annotation, cnpgGroup, label, ownLabel, plugin } from "./Names.ts"
 import * as Setting from "./Setting.ts"
+import { parse as parseDuration } from "./WaitForRecovery.ts"
 
 // --------------------------------------------------------------------------------------------------------------- settings
 
@@ -47,11 +49,11 @@ export const startTimeout: Setting.Setting<number> = {
   ...onBackup,
   annotation: annotation.onDemandBackupStartTimeout,
   key: "onDemandBackupStartTimeout",
-  values: "a time span such as 90s, 15m or 1h30m, or 0 for no limit",
+  values: "0 or a duration such as 30m, 90s or 1h30m",
   default: "15m",
   description:
-    "How long the operator may take to begin such a Backup. The time that it waits for another Backup of the same Cluster does not count. Then the Backup is removed, and its operation fails. How long a Backup may run is Velero's `--item-operation-timeout`.",
-  parse: Setting.seconds
+    "How long the operator may take to begin such a Backup. The time that it waits for another Backup of the same Cluster does not count. Then the Backup is removed, and its operation fails. `0`: it may take for ever. How long a Backup may run is Velero's `--item-operation-timeout`.",
+  parse: (text) => Option.map(parseDuration(text), Duration.toSeconds)
 }
 
 /** How many run at once. */

@@ -119,13 +119,3 @@ export const oneOf =
   <const A extends string>(...words: ReadonlyArray<A>) =>
   (text: string): Option.Option<A> =>
     Option.fromUndefinedOr(words.find((word) => word === text))
-
-const unitSeconds: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1 }
-
-/** Parses a time span as Velero's own flags write it, such as `1h30m`, into seconds; `0` is a span too. */
-export const seconds = (text: string): Option.Option<number> => {
-  if (text === "0") return Option.some(0)
-  if (!/^(\d{1,6}h)?(\d{1,6}m)?(\d{1,6}s)?$/.test(text) || text === "") return Option.none()
-  const parts = [...text.matchAll(/(\d+)([hms])/g)]
-  return Option.some(parts.reduce((sum, [, count, unit = ""]) => sum + Number(count) * (unitSeconds[unit] ?? 0), 0))
-}

@@ -19,12 +19,12 @@ interface ConfigMap {
 const configMaps = Yaml.parseAllDocuments(read("plugin-config.yaml")).map((document) => document.toJS() as ConfigMap)
 
 /** Data of the ConfigMap of a plugin. */
-const dataOf = (plugin: string): Readonly<Record<string, string>> =>
-  configMaps.find(({ metadata }) => metadata.labels[plugin] === "RestoreItemAction")?.data ?? {}
+const dataOf = (plugin: string, on: "Backup" | "Restore"): Readonly<Record<string, string>> =>
+  configMaps.find(({ metadata }) => metadata.labels[plugin] === `${on}ItemAction`)?.data ?? {}
 
 describe("plugin-config.yaml", () => {
-  it.each(settings)("has $key with its default", ({ default: value, key, parse, plugin }) => {
-    assert.strictEqual(dataOf(plugin)[key], value)
+  it.each(settings)("has $key with its default", ({ default: value, key, on, parse, plugin }) => {
+    assert.strictEqual(dataOf(plugin, on)[key], value)
     assert.isTrue(Option.isSome(parse(value)))
   })
 
