@@ -165,13 +165,13 @@ const end = Effect.fnUntraced(function* (
   )
 })
 
-const ended = (startTime: string, now: string, conditions: ReadonlyArray<string>) => ({
+const ended = (startTime: string, now: string, conditions: ReadonlyArray<string>, why: object = {}) => ({
   active: 0,
   ready: 0,
   terminating: 0,
   startTime,
   uncountedTerminatedPods: {},
-  conditions: conditions.map((type) => ({ type, status: "True", lastProbeTime: now, lastTransitionTime: now }))
+  conditions: conditions.map((type) => ({ type, status: "True", lastProbeTime: now, lastTransitionTime: now, ...why }))
 })
 
 const completed = (startTime: string, now: string) => ({
@@ -181,8 +181,11 @@ const completed = (startTime: string, now: string) => ({
 })
 
 const failed = (startTime: string, now: string) => ({
-  ...ended(startTime, now, ["FailureTarget", "Failed"]),
-  failed: 1
+  ...ended(startTime, now, ["FailureTarget", "Failed"], {
+    reason: "BackoffLimitExceeded",
+    message: "Job has reached the specified backoff limit"
+  }),
+  failed: 7
 })
 
 /** A Barman backup of a Cluster, as the instance that took it reports. */

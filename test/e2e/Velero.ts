@@ -68,8 +68,8 @@ export const restoreEnd = (name: string, installation = veleroNamespace) =>
 export const restore = (backup: Saved<VeleroBackup>, ...flags: ReadonlyArray<string>) =>
   Effect.flatMap(beginRestore(backup, ...flags), (name) => restoreEnd(name, backup.metadata.namespace))
 
-/** The same by a Restore that is written by hand: the command line has a flag for annotations from 1.16 on. */
-export const restoreAnnotated = Effect.fn("restoreAnnotated")(function* (
+/** Begins a Restore that is written by hand: the command line has a flag for annotations from 1.16 on. Yields its name. */
+export const beginAnnotated = Effect.fn("beginAnnotated")(function* (
   { metadata }: Saved<VeleroBackup>,
   annotations: Readonly<Record<string, string>>,
   namespaceMapping: Readonly<Record<string, string>> = {}
@@ -80,8 +80,12 @@ export const restoreAnnotated = Effect.fn("restoreAnnotated")(function* (
     metadata: { name, namespace: veleroNamespace, annotations },
     spec: { backupName: metadata.name, namespaceMapping }
   })
-  return yield* finished(Objects.veleroRestores, name)
+  return name
 })
+
+/** The same, to its end, however that is; yields the Velero Restore. */
+export const restoreAnnotated = (...args: Parameters<typeof beginAnnotated>) =>
+  Effect.flatMap(beginAnnotated(...args), (name) => restoreEnd(name))
 
 /** A restore in Velero's words, with its operations. */
 export const describeRestore = (name: string) =>

@@ -13,7 +13,7 @@ import * as Velero from "../Velero.ts"
 import * as Verify from "../Verify.ts"
 import * as Shop from "./Shop.ts"
 
-const waiting = (limit: string): string => `--annotations=velero-cnpg/wait-for-recovery=${limit}`
+const waiting = (limit: string) => ({ "velero-cnpg/wait-for-recovery": limit })
 
 /** Waits until Velero describes the restore so; yields what it says of the operations. */
 const said = Effect.fnUntraced(function* (restore: string, words: string | RegExp) {
@@ -36,11 +36,11 @@ const phaseOf = (restore: string) =>
   )
 
 /** Backs the shop up, loses it, and begins to restore it. */
-const lose = Effect.fnUntraced(function* (namespace: string, ...flags: ReadonlyArray<string>) {
+const lose = Effect.fnUntraced(function* (namespace: string, limit: string) {
   yield* Shop.create(namespace)
   const backup = yield* Velero.backUp([namespace])
   yield* Namespace.remove(namespace)
-  return yield* Velero.beginRestore(backup, ...flags)
+  return yield* Velero.beginAnnotated(backup, waiting(limit))
 })
 
 /** The operator looks away from now on, so that what instances report can be written. */
@@ -74,9 +74,10 @@ const archiving = Effect.fnUntraced(function* ({ name, namespace }: Place, isWor
 export const comesUp: Scenario = {
   name: "wait-until-up",
   expected: "the Restore waits and tells how far the recovery is; Completed when the Cluster is up and archives",
+  core: true,
   run: Effect.gen(function* () {
     const place = { namespace: "wait-up", name: Shop.cluster }
-    const restore = yield* lose(place.namespace, waiting("10m"))
+    const restore = yield* lose(place.namespace, "10m")
     yield* Recovery.recoveryJob(place)
     const destination = yield* Recovery.destinationOf(place)
     const first = yield* said(
@@ -113,9 +114,10 @@ export const comesUp: Scenario = {
 export const recoveryFails: Scenario = {
   name: "wait-recovery-fails",
   expected: "the recovery Job fails: the Restore ends PartiallyFailed at once, with the operator's own message",
+  core: true,
   run: Effect.gen(function* () {
     const place = { namespace: "wait-fails", name: Shop.cluster }
-    const restore = yield* lose(place.namespace, waiting("10m"))
+    const restore = yield* lose(place.namespace, "10m")
     const job = yield* Recovery.recoveryJob(place)
     yield* fail(job)
     const ended = yield* Velero.restoreEnd(restore)
@@ -131,7 +133,7 @@ export const neverBegins: Scenario = {
     "no Pod of the recovery runs: the Restore ends PartiallyFailed after its limit, and says what was last seen",
   run: Effect.gen(function* () {
     const place = { namespace: "wait-nothing", name: Shop.cluster }
-    const restore = yield* lose(place.namespace, waiting("10s"))
+    const restore = yield* lose(place.namespace, "10s")
     yield* Recovery.recoveryJob(place)
     const ended = yield* Velero.restoreEnd(restore)
     yield* Verify.equal("the Velero restore", Velero.outcome(ended), "PartiallyFailed, 1 errors")
@@ -163,7 +165,7 @@ export const cannotRecover: Scenario = {
     yield* api.remove(Objects.objectStores, namespaces[1], "orders-store")
     const backup = yield* Velero.backUp(namespaces)
     for (const namespace of namespaces) yield* Namespace.remove(namespace)
-    const restore = yield* Velero.beginRestore(backup, waiting("10m"))
+    const restore = yield* Velero.beginAnnotated(backup, waiting("10m"))
     yield* said(restore, "Unknown plugin: 'unknown.example.com'")
     const ended = yield* Velero.restoreEnd(restore)
     yield* Verify.equal("the Velero restore", Velero.outcome(ended), "PartiallyFailed, 2 errors")
@@ -183,6 +185,7 @@ export const cannotRecover: Scenario = {
 export const stoppedLife: Scenario = {
   name: "stopped-before",
   expected: "a Cluster that was hibernated and fenced recovers without either, and the log says so",
+  core: true,
   run: Effect.gen(function* () {
     const { api, velero } = yield* Stand
     const place = { namespace: "stopped", name: Shop.cluster }
