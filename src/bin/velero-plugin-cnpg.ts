@@ -93,15 +93,19 @@ const services = Layer.unwrap(
 export const program: Program<Services | Kubernetes> = {
   plugins,
   services,
-  commands: async (args) =>
-    (await import("../cli/Commands.ts")).run(
+  commands: async (args) => {
+    const [{ preview, run }, { doctor }] = await Promise.all([import("../cli/Commands.ts"), import("../cli/Doctor.ts")])
+    const name = "velero-plugin-cnpg"
+    return run(
       {
-        name: "velero-plugin-cnpg",
+        name,
         description: "Velero plugins that recover CloudNativePG clusters.",
         version,
         packs: executables,
-        plugins
+        plugins,
+        commands: [preview(name), doctor(name)]
       },
       args
     )
+  }
 }

@@ -30,7 +30,8 @@ class ActionFailed extends Data.TaggedError("ActionFailed") {
 const keyValues = (name: string) =>
   Flag.KeyValuePair(name).pipe(Flag.optional, Flag.map(Option.getOrElse((): Record<string, string> => ({}))))
 
-const preview = (program: string) =>
+/** `preview`, for packs with item actions. */
+export const preview = (program: string) =>
   Command.make(
     "preview",
     {
@@ -74,7 +75,7 @@ const preview = (program: string) =>
 export interface Program extends Installable {
   readonly description: string
   readonly plugins: ReadonlyArray<Plugin<unknown>>
-  /** Instead of `preview`, for packs without item actions. Their errors carry a sentence for people. */
+  /** Instead of `preview` alone. Their errors carry a sentence for people. */
   readonly commands?: ReadonlyArray<Command.Command.Any>
 }
 

@@ -76,7 +76,7 @@ type Load = (kubernetes: { readonly KubeConfig: new () => KubeConfig }) => KubeC
 
 /** As kubectl merges files: missing ones do not count, and the first that names something has its way. */
 const fromFiles =
-  (files: ReadonlyArray<string>): Load =>
+  (files: ReadonlyArray<string>, context?: string): Load =>
   ({ KubeConfig }) => {
     const existing = files.filter((file) => Fs.existsSync(file))
     if (existing.length === 0) throw new Error(`${files.join(", ")}: there is no such file`)
@@ -104,8 +104,12 @@ const fromFiles =
       ),
       users: firsts(({ users }) => users),
       contexts: firsts(({ contexts }) => contexts),
-      currentContext: loaded.map(({ currentContext }) => currentContext).find((context) => !!context)
+      currentContext: context ?? loaded.map(({ currentContext }) => currentContext).find((current) => !!current)
     })
+    if (context !== undefined && merged.getContextObject(context) === null) {
+      const names = merged.contexts.map(({ name }) => name).join(", ")
+      throw new Error(`${existing.join(", ")}: there is no context ${context}; there are ${names || "none"}`)
+    }
     return merged
   }
 
@@ -134,13 +138,19 @@ const fromServiceAccount =
 /** The way to the cluster, decided by what exists, without loading anything; none is an answer too. */
 const chooseSource = (
   { home, kubeconfig, serviceHost, servicePort }: Config.Success<typeof environment>,
-  serviceAccount: string
+  { context, kubeconfig: file, serviceAccount = serviceAccountDirectory }: Options
 ): Effect.Effect<Load, NoCluster> =>
   Effect.suspend(() => {
-    const files = (kubeconfig ?? "").split(Path.delimiter).filter((file) => file !== "")
-    if (files.length > 0) return Effect.succeed(fromFiles(files))
+    if (file !== undefined) return Effect.succeed(fromFiles([file], context))
+    const files = (kubeconfig ?? "").split(Path.delimiter).filter((each) => each !== "")
+    if (files.length > 0) return Effect.succeed(fromFiles(files, context))
     const homeConfig = home ? Path.join(home, ".kube", "config") : undefined
-    if (homeConfig !== undefined && Fs.existsSync(homeConfig)) return Effect.succeed(fromFiles([homeConfig]))
+    if (homeConfig !== undefined && Fs.existsSync(homeConfig)) return Effect.succeed(fromFiles([homeConfig], context))
+    if (context !== undefined) {
+      return Effect.fail(
+        new NoCluster({ detail: `KUBECONFIG is not set and there is no ~/.kube/config to have context ${context}` })
+      )
+    }
     if (serviceHost && servicePort && Fs.existsSync(Path.join(serviceAccount, "token"))) {
       return Effect.succeed(fromServiceAccount(serviceAccount, serviceHost, servicePort))
     }
@@ -331,7 +341,17 @@ const namesObject = (body: string): boolean => {
 const unknownResource = (resource: Resource): string =>
   `the API server does not serve ${groupResource(resource)} in version ${resource.version}: install what defines it`
 
-const make = Effect.fnUntraced(function* (serviceAccount: string) {
+/** Where the way to the cluster stands, other than where kubectl would look. */
+export interface Options {
+  /** A pod's credentials, in another directory than Kubernetes puts them. */
+  readonly serviceAccount?: string
+  /** The one kubeconfig that counts. */
+  readonly kubeconfig?: string | undefined
+  /** Instead of the kubeconfig's current one. */
+  readonly context?: string | undefined
+}
+
+const make = Effect.fnUntraced(function* (given: Options) {
   const env = yield* Effect.orDie(environment)
   const timeout = yield* callTimeout
   const agents = yield* Effect.acquireRelease(Effect.sync(makeAgents), ({ close }) => Effect.sync(close))
@@ -342,7 +362,7 @@ const make = Effect.fnUntraced(function* (serviceAccount: string) {
     lock,
     Effect.gen(function* () {
       if (connection !== undefined) return connection
-      const load = yield* chooseSource(env, serviceAccount)
+      const load = yield* chooseSource(env, given)
       connection = yield* Effect.tryPromise({
         try: () => connect(load, agents),
         catch: (cause) => new NoCluster({ detail: errorText(cause) })
@@ -511,9 +531,8 @@ const make = Effect.fnUntraced(function* (serviceAccount: string) {
   })
 })
 
-/** With a pod's credentials in another directory than Kubernetes puts them. */
-export const layerWith = (options: { readonly serviceAccount: string }): Layer.Layer<Kubernetes> =>
-  Layer.effect(Kubernetes, make(options.serviceAccount))
+/** The way to the cluster by other means than kubectl's. */
+export const layerWith = (options: Options): Layer.Layer<Kubernetes> => Layer.effect(Kubernetes, make(options))
 
 /** Connects at the first call, never before. */
-export const layer: Layer.Layer<Kubernetes> = layerWith({ serviceAccount: serviceAccountDirectory })
+export const layer: Layer.Layer<Kubernetes> = layerWith({})
