@@ -1,16 +1,19 @@
 /**
- * Files that are made from others: `notice FILE` writes the licences of what is in the executable, `sbom FILE` its bill of materials,
- * `helm-rbac FILE` the rights of `deploy/rbac.yaml` as values of Velero's Helm chart.
+ * Files that are made from others: `npm run made` writes those that are in the repository.
+ *
+ * `notice FILE`: the licences of what is in the executable; `sbom FILE`: its bill of materials; `plugin-config FILE`: the ConfigMaps of
+ * all settings; `helm-config FILE`, `helm-rbac FILE`: those, and the rights of `deploy/rbac.yaml`, as values of Velero's Helm chart.
  *
  * For the first two the executable's modules are bundled once more, to see which packages they are from.
  */
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import * as Yaml from "yaml"
 import packageJson from "../../package.json" with { type: "json" }
+import { settings } from "../cnpg/Settings.ts"
 import type { BundledPackage, Metafile } from "./Bundled.ts"
 import { packageFolders, readPackage } from "./Bundled.ts"
+import * as Deploy from "./Deploy.ts"
 import * as Notice from "./Notice.ts"
 import * as Sbom from "./Sbom.ts"
 
@@ -42,35 +45,12 @@ export const sbom = (): unknown => {
   return Sbom.render({ name, version, licence }, bundledPackages(), devDependencies.bun)
 }
 
-/** The chart's service account, for a release named velero, in place of the one that `velero install` makes. */
-export const helmRbac = (): string => {
-  const manifest = Fs.readFileSync(Path.join(repository, "deploy/rbac.yaml"), "utf8")
-  const objects = Yaml.parseAllDocuments(manifest).map((document) => document.toJS() as RbacObject)
-  const extraObjects = objects.map(({ subjects, ...object }) => ({
-    ...object,
-    ...(subjects === undefined ? {} : { subjects: subjects.map((subject) => ({ ...subject, name: "velero-server" })) })
-  }))
-  return `${helmRbacHeader}${Yaml.stringify({ rbac: { clusterAdministrator: false }, extraObjects })}`
-}
-
-interface RbacObject {
-  readonly subjects?: ReadonlyArray<object>
-}
-
-const helmRbacHeader = `# Made from deploy/rbac.yaml, which has the reasons, by npm run made.
-#
-# Velero without cluster-admin: the plugin has the rights that it needs. What Velero itself needs to back up and restore your objects
-# is yours to grant.
-#
-#   helm upgrade --install velero vmware-tanzu/velero -n velero -f your-values.yaml -f deploy/helm/values.yaml -f deploy/helm/values-rbac.yaml
-#
-# The service account is the chart's for a release named velero in the namespace velero.
-`
-
-const makers: Readonly<Record<string, () => string>> = {
+export const makers: Readonly<Record<string, () => string>> = {
   notice,
   sbom: () => `${JSON.stringify(sbom(), undefined, 2)}\n`,
-  "helm-rbac": helmRbac
+  "plugin-config": () => Deploy.pluginConfig(settings),
+  "helm-config": () => Deploy.helmConfig(settings),
+  "helm-rbac": () => Deploy.helmRbac(Fs.readFileSync(Path.join(repository, "deploy/rbac.yaml"), "utf8"))
 }
 
 if (import.meta.main) {

@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import * as Yaml from "yaml"
 import packageJson from "../../package.json" with { type: "json" }
 import { settings } from "../../src/cnpg/Settings.ts"
-import { helmRbac } from "../../src/release/Main.ts"
+import { makers } from "../../src/release/Main.ts"
 import { repository } from "../executable/Executable.ts"
 
 const read = (file: string): string => Fs.readFileSync(Path.join(repository, "deploy", file), "utf8")
@@ -19,7 +19,7 @@ interface ConfigMap {
 const configMaps = Yaml.parseAllDocuments(read("plugin-config.yaml")).map((document) => document.toJS() as ConfigMap)
 
 /** Data of the ConfigMap of a plugin. */
-const dataOf = (plugin: string, on: "Backup" | "Restore"): Readonly<Record<string, string>> =>
+const dataOf = (plugin: string, on: string): Readonly<Record<string, string>> =>
   configMaps.find(({ metadata }) => metadata.labels[plugin] === `${on}ItemAction`)?.data ?? {}
 
 describe("plugin-config.yaml", () => {
@@ -32,9 +32,19 @@ describe("plugin-config.yaml", () => {
     assert.strictEqual(configMaps.flatMap(({ data }) => Object.keys(data)).length, settings.length)
     for (const { metadata } of configMaps) assert.strictEqual(metadata.labels["velero.io/plugin-config"], "")
   })
+})
 
-  it("is what the Helm values have", () => {
-    const values = Yaml.parse(read("helm/values.yaml")) as {
+describe("what is made", () => {
+  it.each([
+    ["plugin-config.yaml", "plugin-config"],
+    ["helm/values-config.yaml", "helm-config"],
+    ["helm/values-rbac.yaml", "helm-rbac"]
+  ] as const)("%s is up to date: npm run made", (file, maker) => {
+    assert.strictEqual(read(file), makers[maker]?.())
+  })
+
+  it("is the same configuration for kubectl and for Helm", () => {
+    const values = Yaml.parse(read("helm/values-config.yaml")) as {
       readonly configMaps: Readonly<Record<string, { readonly labels: object; readonly data: object }>>
     }
     assert.deepStrictEqual(
@@ -52,10 +62,6 @@ describe("the image", () => {
 })
 
 describe("values-rbac.yaml", () => {
-  it("is up to date: npm run made", () => {
-    assert.strictEqual(read("helm/values-rbac.yaml"), helmRbac())
-  })
-
   it("grants what rbac.yaml does, to the chart's service account", () => {
     const { extraObjects } = Yaml.parse(read("helm/values-rbac.yaml")) as { readonly extraObjects: unknown }
     assert.deepStrictEqual(

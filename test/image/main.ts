@@ -337,7 +337,8 @@ const main = (): void => {
     checkPlugin(
       `arm64: backs up and restores beside nothing but glibc ${Debian.libcVersion(root)}, emulated`,
       command,
-      "arm64"
+      "arm64",
+      "restore of shop.yaml in "
     )
   }
 }
