@@ -338,7 +338,7 @@ const main = (): void => {
       `arm64: backs up and restores beside nothing but glibc ${Debian.libcVersion(root)}, emulated`,
       command,
       "arm64",
-      "restore of shop.yaml in "
+      "in place, after everything was lost"
     )
   }
 }
