@@ -47,6 +47,8 @@ const yours = (problem: KubernetesError): KubernetesError =>
     ? new Forbidden({ ...problem, remedy: "Run this as somebody who may" })
     : problem
 
+const changesNothing = () => Effect.die(new Error("the doctor changes nothing"))
+
 /** The cluster, for somebody who only reads. */
 const readOnly = Layer.effect(
   Kubernetes,
@@ -54,7 +56,8 @@ const readOnly = Layer.effect(
     Kubernetes.of({
       get: (resource, namespace, name) => Effect.mapError(get(resource, namespace, name), yours),
       fold: (resource, selection, initial, step) => Effect.mapError(fold(resource, selection, initial, step), yours),
-      apply: () => Effect.die(new Error("the doctor changes nothing"))
+      apply: changesNothing,
+      delete: changesNothing
     })
   )
 )

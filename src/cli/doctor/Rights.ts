@@ -35,6 +35,7 @@ const rights = (
 /** All that `deploy/rbac.yaml` grants, which says what each is for. */
 export const needed: ReadonlyArray<Right> = [
   ...rights(cnpg, ["backups"], ["list"], { vital: true }),
+  ...rights(cnpg, ["backups"], ["get", "create", "patch", "delete"]),
   ...rights(cnpg, ["clusters"], ["get"], { vital: true }),
   ...rights(cnpg, ["clusters"], ["list"]),
   ...rights("barmancloud.cnpg.io", ["objectstores"], ["get"]),
