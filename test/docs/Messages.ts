@@ -86,8 +86,14 @@ const between = (text: string, first: string, last: string): string => {
 /** Values of functions that answer with a problem in words. */
 const answers = /(?:\breturn|\?|:|&&)\s+(?=["`](?!"))/g
 
-/** What stands in other messages as a whole: why a Cluster cannot be recovered, and what a Restore that waits can end with. */
+/**
+ * What stands in other messages as a whole: why a Cluster cannot be recovered, and what a
+ * backup or a Restore that waits can end with.
+ */
 const parts: Readonly<Record<string, (file: string, text: string) => ReadonlyArray<Message>>> = {
+  // Behind the name of the CNPG Backup.
+  "src/cnpg/OnDemandBackup.ts": (file, text) => after(file, text, /\bfailure\(\s*(?:`[^`]*`|"[^"]*"),\s*/g),
+  "src/cnpg/OnDemandBackups.ts": (file, text) => after(file, text, /\berror: (?=["`])/g),
   "src/cnpg/RecoveryEnd.ts": (file, text) => [
     ...after(file, text, /\bunreachable\(\s*[^,()]+,\s*/g),
     // Warnings that are handed on.
