@@ -65,7 +65,7 @@ export const preview = (program: string) =>
     Command.withExamples([
       { command: `${program} preview shop.yaml`, description: "Restore in place" },
       {
-        command: `kubectl get -n shop cluster,backup,pvc,svc,secret,deploy -o yaml | ${program} preview - --map-namespace shop=shop2`,
+        command: `kubectl get -n shop cluster,backup,objectstore,pvc,svc,secret,deploy -o yaml | ${program} preview - --map-namespace shop=shop2`,
         description: "Restore a living namespace beside itself"
       }
     ])
