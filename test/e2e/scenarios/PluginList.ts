@@ -63,7 +63,10 @@ export const pluginList: Scenario = {
     yield* Verify.equal(
       "what is listed besides, but for more of the CNPG pack",
       besides.filter(
-        (line) => !/^velero-cnpg\/[a-z-]+-plugin (BackupItemActionV2|RestoreItemActionV2|ItemBlockAction)$/.test(line)
+        (line) =>
+          !/^velero-cnpg\/[a-z-]+-plugin (BackupItemActionV2|RestoreItemActionV2|DeleteItemAction|ItemBlockAction)$/.test(
+            line
+          )
       ),
       []
     )
