@@ -102,7 +102,7 @@ const verifySecondVelero = Effect.fnUntraced(function* (backup: Saved<VeleroBack
 
 /** A backup that lives for seconds is gone without anyone's doing. */
 const verifyExpiry = Effect.fnUntraced(function* () {
-  const backup = yield* Velero.backUp([namespace], "--ttl=1s")
+  const backup = yield* Velero.backUp([namespace], "--ttl=10s")
   yield* Verify.equal("the backup that expires", Velero.outcome(backup), "Completed")
   yield* Verify.attempt(Velero.forgotten(backup.metadata.name))
   yield* Verify.equal("what the expired backup left", yield* traces(backup.metadata.name), [])
