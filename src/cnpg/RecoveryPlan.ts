@@ -11,7 +11,7 @@ import type { Recoverable } from "./Archive.ts"
 import * as Archive from "./Archive.ts"
 import type { ApplicationDatabase, Bootstrap, Cluster } from "./Cluster.ts"
 import { describe, isReplica } from "./Cluster.ts"
-import { annotation, externalClusterName, recordedAnnotations } from "./Names.ts"
+import { annotation, externalClusterName, operatorAnnotation, recordedAnnotations } from "./Names.ts"
 import type { RecoveryTargetFields } from "./RecoveryEnd.ts"
 
 /** No Cluster that the operator accepts can be made of what the backup holds. */
@@ -232,14 +232,16 @@ const sameAsLive = (live: Json.Json | undefined, path: Json.Path): Patch => {
 }
 
 /**
- * The item with everything of the living Cluster that says where its data comes from and goes to, so that not even
- * `existingResourcePolicy: update` can re-point a running database.
+ * The item with everything of the living Cluster that says where its data comes from and goes to, and whether it runs at all, so that
+ * not even `existingResourcePolicy: update` can re-point a running database, or stop it.
  */
 export const keepLive = (live: Json.Json): ReadonlyArray<Patch> => [
   ...ephemeral,
   ...["bootstrap", "externalClusters", "plugins", "replica"].map((field) => sameAsLive(live, ["spec", field])),
   sameAsLive(live, ["spec", "backup", "barmanObjectStore"]),
-  ...recordedAnnotations.map((key) => sameAsLive(live, ["metadata", "annotations", key]))
+  ...[...recordedAnnotations, ...Object.values(operatorAnnotation)].map((key) =>
+    sameAsLive(live, ["metadata", "annotations", key])
+  )
 ]
 
 /** The archive of a Cluster whose backup recorded a source; it must still be there. */

@@ -583,6 +583,20 @@ describe("a Cluster that lives already", () => {
       })
   )
 
+  it.effect("runs on if it runs, and stays stopped if it is stopped, whatever the backup says", () =>
+    Effect.gen(function* () {
+      const stopped = { "cnpg.io/hibernation": "on", "cnpg.io/fencedInstances": '["*"]' }
+      const of = (annotations: Tree, live: Tree) =>
+        Effect.gen(function* () {
+          const { process } = yield* start([namespace("shop"), cluster(spec, { annotations: live })])
+          const outcome = yield* process.restore(action, recorded({ plugins: [archiver()] }, annotations), inPlace)
+          return at(outcome.tree, "metadata", "annotations")
+        })
+      assert.deepStrictEqual(yield* of(stopped, {}), {})
+      assert.deepStrictEqual(yield* of({}, stopped), stopped)
+    })
+  )
+
   it.effect("takes away from the item what it does not have", () =>
     Effect.gen(function* () {
       const { process, world } = yield* start([namespace("shop"), cluster({ instances: 1 })])

@@ -132,14 +132,16 @@ describe("hibernation and fences of the old life", () => {
     })
   )
 
-  it.effect("stay on a Cluster that starts on its volumes, on one that lives, and on one without a record", () =>
-    Effect.gen(function* () {
-      const stopped = { ...hibernation, ...fences }
-      const volumes = restoreOf("volumes", {}, { "velero-cnpg/recover-from": "volumes" })
-      assert.deepInclude(annotationsOf(yield* outcomeOf(orders(stopped), volumes)), stopped)
-      assert.deepInclude(annotationsOf(yield* outcomeOf(cluster({}, { annotations: stopped }))), stopped)
-      const { process } = yield* start([namespace("shop"), cluster({ plugins: [archiver()] })])
-      assert.deepInclude(annotationsOf(yield* process.restore(action, orders(stopped))), stopped)
-    })
+  it.effect(
+    "stay on a Cluster that starts on its volumes and on one without a record; one that lives does not get them",
+    () =>
+      Effect.gen(function* () {
+        const stopped = { ...hibernation, ...fences }
+        const volumes = restoreOf("volumes", {}, { "velero-cnpg/recover-from": "volumes" })
+        assert.deepInclude(annotationsOf(yield* outcomeOf(orders(stopped), volumes)), stopped)
+        assert.deepInclude(annotationsOf(yield* outcomeOf(cluster({}, { annotations: stopped }))), stopped)
+        const { process } = yield* start([namespace("shop"), cluster({ plugins: [archiver()] })])
+        assert.doesNotHaveAnyKeys(annotationsOf(yield* process.restore(action, orders(stopped))), Object.keys(stopped))
+      })
   )
 })

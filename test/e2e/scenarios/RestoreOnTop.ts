@@ -24,13 +24,15 @@ const essentials = [
   Objects.leases
 ] as ReadonlyArray<Resource<{ readonly spec?: unknown; readonly data?: unknown }>>
 
-/** Of each object of a live database: which one it is, what it says, and the pack's annotations. */
+/** Of each object of a live database: which one it is, what it says, and the annotations of the pack and of the operator. */
 const essence = Effect.fnUntraced(function* (namespace: string) {
   const { api } = yield* Stand
   const lists = yield* Effect.forEach(essentials, (resource) =>
     Effect.map(api.list(resource, namespace), (objects) =>
       objects.map(({ data, metadata, spec }): [string, string] => {
-        const annotations = Object.entries(metadata.annotations ?? {}).filter(([key]) => key.startsWith("velero-cnpg/"))
+        const annotations = Object.entries(metadata.annotations ?? {}).filter(([key]) =>
+          /^(velero-cnpg|cnpg\.io)\//.test(key)
+        )
         return [`${resource.kind} ${metadata.name}`, JSON.stringify({ uid: metadata.uid, annotations, spec, data })]
       })
     )
@@ -99,6 +101,10 @@ export const onTopOfAnotherLife: Scenario = {
     const { api } = yield* Stand
     const place = { namespace: "another-life", name: Shop.cluster }
     yield* Shop.create(place.namespace)
+    // Stopped by its users: the next life is not.
+    yield* api.patch(Objects.clusters, place.namespace, place.name, {
+      metadata: { annotations: { "cnpg.io/fencedInstances": '["*"]' } }
+    })
     // As its instance would: to the next life this is a primary that does not answer.
     if (yield* api.find(Objects.leases, place.namespace, place.name)) {
       yield* api.patch(Objects.leases, place.namespace, place.name, { spec: { holderIdentity: "orders-7" } })
