@@ -166,11 +166,21 @@ const fetchTarget = Effect.fnUntraced(function* (
   } satisfies Target
 })
 
+/** What is corrected of the old life, and why. */
+type Correction = Pick<Decision, "patches" | "notes">
+
+const nothing: Correction = { patches: [], notes: [] }
+
+const together = (...corrections: ReadonlyArray<Correction>): Correction => ({
+  patches: corrections.flatMap(({ patches }) => patches),
+  notes: corrections.flatMap(({ notes }) => notes)
+})
+
 /**
  * A status tells of instances that are no more: the operator would wait for them and never recover. Velero keeps it aside before it
  * calls actions, so that removing it does not help; its annotation does.
  */
-const withoutStatus = (cluster: Cluster, restore: Restore): Pick<Decision, "patches" | "notes"> => {
+const withoutStatus = (cluster: Cluster, restore: Restore): Correction => {
   const isAsked = Boolean(restore.spec?.restoreStatus) || cluster.metadata.annotations?.[restoreStatus] !== undefined
   return isAsked
     ? {
@@ -181,7 +191,7 @@ const withoutStatus = (cluster: Cluster, restore: Restore): Pick<Decision, "patc
           )
         ]
       }
-    : { patches: [], notes: [] }
+    : nothing
 }
 
 /**
@@ -190,7 +200,7 @@ const withoutStatus = (cluster: Cluster, restore: Restore): Pick<Decision, "patc
  *
  * @see https://github.com/cloudnative-pg/cloudnative-pg/blob/v1.30.0/internal/controller/cluster_controller.go (ShouldPromoteFromReplicaCluster)
  */
-const withoutPromotion = (cluster: Cluster): Pick<Decision, "patches" | "notes"> =>
+const withoutPromotion = (cluster: Cluster): Correction =>
   cluster.spec?.replica?.promotionToken
     ? {
         patches: [Json.remove(["spec", "replica", "promotionToken"])],
@@ -200,7 +210,7 @@ const withoutPromotion = (cluster: Cluster): Pick<Decision, "patches" | "notes">
           )
         ]
       }
-    : { patches: [], notes: [] }
+    : nothing
 
 /** What its users did to the instances of the old life. */
 const stopped = [
@@ -217,7 +227,7 @@ const stopped = [
 ]
 
 /** A recovered Cluster is meant to run. On volumes it goes on as it was; the operator itself unfences it. */
-const withoutStops = (cluster: Cluster): Pick<Decision, "patches" | "notes"> => {
+const withoutStops = (cluster: Cluster): Correction => {
   const found = stopped.filter(({ isSet, key }) => isSet(cluster.metadata.annotations?.[key] ?? ""))
   return {
     patches: found.map(({ key }) => Json.remove(["metadata", "annotations", key])),
@@ -277,13 +287,13 @@ export const transform = (
   if (readFrom === undefined || target === undefined) {
     // Policy `update` would take the token from a Cluster that lives.
     const isUpdate = restore.spec?.existingResourcePolicy === "update"
-    const changes = [withoutStatus(cluster, restore), ...(isUpdate ? [] : [withoutPromotion(cluster)])]
+    const { notes, patches } = together(withoutStatus(cluster, restore), isUpdate ? nothing : withoutPromotion(cluster))
     return Result.succeed({
-      patches: changes.flatMap(({ patches }) => patches),
+      patches,
       override: undefined,
       notes: [
         info(`${name} has no annotation ${annotation.serverName}: it is restored as it is`),
-        ...changes.flatMap(({ notes }) => notes),
+        ...notes,
         ...notApplied(cluster, restore)
       ]
     })
@@ -312,8 +322,11 @@ export const transform = (
       readFrom,
       restore: RestoreView.key(restore)
     }
-    const status = withoutStatus(cluster, restore)
-    const promotion = withoutPromotion(cluster)
+    const corrected = together(
+      withoutStatus(cluster, restore),
+      withoutPromotion(cluster),
+      choice === "volumes" ? nothing : withoutStops(cluster)
+    )
     const operation = yield* operationOf(cluster, places, target, choice)
     const ending = [
       `ConfigMap ${namespace}/${configMapName} says so too`,
@@ -321,17 +334,12 @@ export const transform = (
     ].join("; ")
     if (choice === "volumes") {
       return {
-        patches: [
-          ...(yield* RecoveryPlan.startOnVolumes(cluster, archive, destination)),
-          ...status.patches,
-          ...promotion.patches
-        ],
+        patches: [...(yield* RecoveryPlan.startOnVolumes(cluster, archive, destination)), ...corrected.patches],
         override,
         operation,
         notes: [
           ...warnings,
-          ...status.notes,
-          ...promotion.notes,
+          ...corrected.notes,
           ...notApplied(cluster, restore),
           info(
             `${name} starts in namespace ${namespace} on its restored volumes and archives under ${destination}; ${ending}`
@@ -343,21 +351,13 @@ export const transform = (
     const { firstRecoverabilityPoint, now } = target
     const end = yield* RecoveryEnd.resolve(name, recoveryTarget, { ...recorded, firstRecoverabilityPoint }, now)
     const source = { serverName: readFrom, recoveryTarget: end.fields }
-    const stops = withoutStops(cluster)
     return {
-      patches: [
-        ...(yield* RecoveryPlan.recover(cluster, archive, source, destination)),
-        ...status.patches,
-        ...promotion.patches,
-        ...stops.patches
-      ],
+      patches: [...(yield* RecoveryPlan.recover(cluster, archive, source, destination)), ...corrected.patches],
       override,
       operation,
       notes: [
         ...warnings,
-        ...status.notes,
-        ...promotion.notes,
-        ...stops.notes,
+        ...corrected.notes,
         ...end.warnings.map(warn),
         ...withoutFirstBackup(cluster, recorded),
         info(

@@ -59,6 +59,8 @@ export const annotation = {
   recoveryTarget: "velero-cnpg/recovery-target",
   /** On a Cluster or a Velero Restore, for the user to set: how long a Restore waits while nothing happens. */
   waitForRecovery: "velero-cnpg/wait-for-recovery",
+  /** On a Velero Restore, for the user to set: whether what no backup plugin has marked is left to the operator too. */
+  rebuildUnmarked: "velero-cnpg/rebuild-unmarked",
   /** On a Cluster or a Velero Backup, for the user to set: whether a backup is made for the occasion. */
   onDemandBackup: "velero-cnpg/on-demand-backup",
   /** On a Cluster or a Velero Backup, for the user to set: how long the operator may take to begin one. */

@@ -25,8 +25,8 @@ import type { Recoverable } from "./Archive.ts"
 import type { Cluster } from "./Cluster.ts"
 import { describe } from "./Cluster.ts"
 import { annotation, cnpgGroup, label, ownLabel, plugin } from "./Names.ts"
+import * as GoDuration from "./GoDuration.ts"
 import * as Setting from "./Setting.ts"
-import { parse as parseDuration } from "./WaitForRecovery.ts"
 
 // --------------------------------------------------------------------------------------------------------------- settings
 
@@ -49,11 +49,11 @@ export const startTimeout: Setting.Setting<number> = {
   ...onBackup,
   annotation: annotation.onDemandBackupStartTimeout,
   key: "onDemandBackupStartTimeout",
-  values: "0 or a duration such as 30m, 90s or 1h30m",
+  values: GoDuration.values,
   default: "15m",
   description:
     "How long the operator may take to begin such a Backup. The time that it waits for another Backup of the same Cluster does not count. Then the Backup is removed, and its operation fails. `0`: it may take for ever. How long a Backup may run is Velero's `--item-operation-timeout`.",
-  parse: (text) => Option.map(parseDuration(text), Duration.toSeconds)
+  parse: (text) => Option.map(GoDuration.parse(text), Duration.toSeconds)
 }
 
 /** How many run at once. */

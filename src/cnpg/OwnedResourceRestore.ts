@@ -45,7 +45,7 @@ const unmarked = (
               skip: true,
               notes: [
                 info(
-                  `${kind} ${metadata.namespace ?? ""}/${metadata.name} is not restored: the backup does not mark it, and ${RebuildUnmarked.setting.annotation} asks for it to be made anew by the operator`
+                  `${kind} ${metadata.namespace ?? ""}/${metadata.name} is not restored: the backup does not mark it, and ${annotation.rebuildUnmarked} asks for it to be made anew by the operator`
                 )
               ]
             }

@@ -6,10 +6,10 @@
  * backup, and then its volumes may be all there is.
  */
 import * as Setting from "./Setting.ts"
-import { plugin } from "./Names.ts"
+import { annotation, plugin } from "./Names.ts"
 
 export const setting: Setting.Setting<"true" | "false"> = {
-  annotation: "velero-cnpg/rebuild-unmarked",
+  annotation: annotation.rebuildUnmarked,
   key: "rebuildUnmarked",
   plugin: plugin.clusterRestore,
   on: "Restore",

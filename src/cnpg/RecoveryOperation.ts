@@ -9,7 +9,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { InvalidOperation } from "../velero/Operation.ts"
-import * as WaitForRecovery from "./WaitForRecovery.ts"
+import * as GoDuration from "./GoDuration.ts"
 
 const ways = { recover: "object-store", start: "volumes" } as const
 
@@ -29,7 +29,7 @@ export interface RecoveryOperation {
 }
 
 export const id = ({ cluster, destination, from, limit, namespace, started }: RecoveryOperation): string =>
-  `${from === "volumes" ? "start" : "recover"} ${namespace}/${cluster} as ${destination} since ${DateTime.formatIso(started)} within ${WaitForRecovery.format(limit)}`
+  `${from === "volumes" ? "start" : "recover"} ${namespace}/${cluster} as ${destination} since ${DateTime.formatIso(started)} within ${GoDuration.format(limit)}`
 
 /** The operation of an id, which may be anybody's. */
 export const ofId = (text: string): Effect.Effect<RecoveryOperation, InvalidOperation> => {
@@ -37,7 +37,7 @@ export const ofId = (text: string): Effect.Effect<RecoveryOperation, InvalidOper
     /^(recover|start) ([^\s/]+)\/([^\s/]+) as (\S+) since (\S+) within (\S+)$/.exec(text) ?? []
   return Effect.fromOption(
     Option.map(
-      Option.all({ started: DateTime.make(since), limit: WaitForRecovery.parse(within) }),
+      Option.all({ started: DateTime.make(since), limit: GoDuration.parse(within) }),
       ({ limit, started }) => ({
         from: ways[way as keyof typeof ways],
         namespace,

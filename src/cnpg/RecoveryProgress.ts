@@ -14,7 +14,7 @@ import { externalClusterName, label, resources } from "./Names.ts"
 import type { RecoveryOperation } from "./RecoveryOperation.ts"
 import * as Operation from "./RecoveryOperation.ts"
 import * as State from "./RecoveryState.ts"
-import * as WaitForRecovery from "./WaitForRecovery.ts"
+import * as GoDuration from "./GoDuration.ts"
 
 /** All of a kind that bear the Cluster's label. Where they may not be read, or cannot be now, the Cluster's own words have to do. */
 const listOf = <A>(
@@ -137,4 +137,4 @@ export const operations: RestoreOperations<Kubernetes> = {
 
 /** What the log says of a Cluster that will be followed. */
 export const announcement = ({ limit }: RecoveryOperation): string =>
-  `the restore waits until it is up, and gives up when nothing has happened for ${WaitForRecovery.format(limit)}`
+  `the restore waits until it is up, and gives up when nothing has happened for ${GoDuration.format(limit)}`

@@ -18,6 +18,7 @@ import * as Archive from "./Archive.ts"
 import { Cluster, describe, isReplica } from "./Cluster.ts"
 import { externalClusterName, operatorAnnotation } from "./Names.ts"
 import type { RecoveryOperation } from "./RecoveryOperation.ts"
+import * as GoDuration from "./GoDuration.ts"
 import * as WaitForRecovery from "./WaitForRecovery.ts"
 
 // ------------------------------------------------------------------------------------------------------------------ views
@@ -365,6 +366,6 @@ export const judge = (operation: RecoveryOperation, followed: Followed, around: 
   const pod = podProblem(around.pods ?? [])
   return verdict(
     "Stalled",
-    `${describe(cluster)}: nothing has happened for ${WaitForRecovery.format(operation.limit)} (${WaitForRecovery.setting.annotation}); last seen: ${says}${pod === undefined ? "" : `; ${pod}`}`
+    `${describe(cluster)}: nothing has happened for ${GoDuration.format(operation.limit)} (${WaitForRecovery.setting.annotation}); last seen: ${says}${pod === undefined ? "" : `; ${pod}`}`
   )
 }

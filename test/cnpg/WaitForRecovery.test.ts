@@ -5,9 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { RecoveryOperation } from "../../src/cnpg/RecoveryOperation.ts"
 import * as Operation from "../../src/cnpg/RecoveryOperation.ts"
-import * as WaitForRecovery from "../../src/cnpg/WaitForRecovery.ts"
+import * as GoDuration from "../../src/cnpg/GoDuration.ts"
 
-const seconds = (text: string) => Option.map(WaitForRecovery.parse(text), Duration.toSeconds)
+const seconds = (text: string) => Option.map(GoDuration.parse(text), Duration.toSeconds)
 
 describe("the limit", () => {
   it.for([
@@ -20,14 +20,14 @@ describe("the limit", () => {
     ["48h", 172_800, "48h"]
   ] as const)("%s is read as Go writes durations", ([text, expected, formatted]) => {
     assert.deepStrictEqual(seconds(text), Option.some(expected))
-    assert.strictEqual(WaitForRecovery.format(Duration.seconds(expected)), formatted)
+    assert.strictEqual(GoDuration.format(Duration.seconds(expected)), formatted)
     assert.deepStrictEqual(seconds(formatted), Option.some(expected))
   })
 
   it.for(["", " ", "30", "-1m", "1.5h", "30 m", "5m1h", "m", "forever", "30m ", "99999999999999h"])(
     "%j means nothing",
     (text) => {
-      assert.deepStrictEqual(WaitForRecovery.parse(text), Option.none())
+      assert.deepStrictEqual(GoDuration.parse(text), Option.none())
     }
   )
 })

@@ -3,80 +3,34 @@
  *
  * Needs Go; without it the tests are skipped, and say so.
  */
-import { spawn, spawnSync } from "node:child_process"
-import * as Fs from "node:fs"
-import * as Os from "node:os"
+import { spawnSync } from "node:child_process"
 import * as Path from "node:path"
-import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Manifests from "../../src/kubernetes/Manifests.ts"
-import * as Worlds from "../executable/World.ts"
 import * as ApiServer from "../../src/testing/ApiServer.ts"
+import { executable, repository } from "../executable/Executable.ts"
+import * as Worlds from "../executable/World.ts"
+import type { Answer } from "./Velero.ts"
+import * as Velero from "./Velero.ts"
 
-const here = Path.dirname(fileURLToPath(import.meta.url))
-const root = Path.join(here, "..", "..")
-const executable = Path.join(root, "dist", "velero-plugin-cnpg")
-const client = Path.join(Os.tmpdir(), `velero-client-${process.pid}`)
-
-const hasGo = spawnSync("go", ["version"]).status === 0
-if (!hasGo) console.warn("skipped: the tests with Velero's own client packages need Go (https://go.dev/dl)")
-
-interface LogEntry {
-  readonly level: string
-  readonly message: string
-  readonly fields: Readonly<Record<string, unknown>>
-}
-
-interface Answer {
-  readonly ok: boolean
-  readonly error?: string
-  readonly code?: string
-  readonly errorFile?: string
-  // Its shape depends on the request.
-  // oxlint-disable-next-line typescript/no-explicit-any
-  readonly result?: any
-  readonly logs?: ReadonlyArray<LogEntry>
-}
-
-type Ask = (request: Record<string, unknown>) => Effect.Effect<Answer>
+const program = Velero.programOf("cnpg")
 
 /** A Velero with our executable in its plugin directory, and a cluster behind both. */
 const velero = (serverArgs: ReadonlyArray<string> = [], objects: ReadonlyArray<ApiServer.KubernetesObject> = []) =>
   Effect.gen(function* () {
-    const cluster = yield* ApiServer.make({ objects, createNamespaces: true })
-    const directory = yield* Effect.acquireRelease(
-      Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "velero-client-test-"))),
-      (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
-    )
-    const plugins = Path.join(directory, "plugins")
-    Fs.mkdirSync(plugins)
-    Fs.linkSync(executable, Path.join(plugins, "velero-plugin-cnpg"))
-    const kubeconfig = Path.join(directory, "kubeconfig")
-    Fs.writeFileSync(kubeconfig, cluster.kubeconfig)
-    const child = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        spawn(client, ["--plugin-dir", plugins, "--log-level", "debug", "--", ...serverArgs], {
-          env: { KUBECONFIG: kubeconfig, TMPDIR: directory },
-          stdio: ["pipe", "pipe", "ignore"]
-        })
-      ),
-      (process) => Effect.sync(() => process.kill("SIGKILL"))
-    )
-    const waiting: Array<(answer: Answer) => void> = []
-    createInterface({ input: child.stdout }).on("line", (line) => waiting.shift()?.(JSON.parse(line) as Answer))
-    const ask: Ask = (request) =>
-      Effect.callback((resume) => {
-        waiting.push((answer) => resume(Effect.succeed(answer)))
-        child.stdin.write(`${JSON.stringify(request)}\n`)
-      })
+    const { ask, cluster, pluginDirectory } = yield* Velero.start({
+      program,
+      executables: [executable],
+      serverArgs,
+      objects
+    })
     yield* ask({ op: "manager.new" })
-    return { ask, cluster, command: Path.join(plugins, "velero-plugin-cnpg") }
+    return { ask, cluster, command: Path.join(pluginDirectory, Path.basename(executable)) }
   })
 
 const shop = Effect.map(
-  Manifests.load([Path.join(root, "examples", "shop.yaml")]),
+  Manifests.load([Path.join(repository, "examples", "shop.yaml")]),
   (objects) => objects as ReadonlyArray<ApiServer.KubernetesObject>
 )
 
@@ -95,12 +49,8 @@ const restore = {
 const backupPlugin = { op: "backupItemActionV2.execute", name: "replicated.com/cnpg-backup-plugin", backup }
 const restorePlugin = { op: "restoreItemActionV2.execute", name: "replicated.com/cnpg-restore-plugin", restore }
 
-describe.runIf(hasGo)("Velero's own client packages", () => {
-  beforeAll(() => {
-    const built = spawnSync("go", ["build", "-o", client, "."], { cwd: here, encoding: "utf8" })
-    assert.strictEqual(built.status, 0, built.stderr)
-    return () => Fs.rmSync(client, { force: true })
-  }, 30 * 60_000)
+describe.runIf(Velero.hasGo)("Velero's own client packages", () => {
+  beforeAll(Velero.build(program), Velero.buildTimeout)
 
   it.live("discover every plugin, in one start that ends well", () =>
     Effect.gen(function* () {
@@ -262,7 +212,7 @@ describe.runIf(hasGo)("Velero's own client packages", () => {
   )
 
   it("speak AutoMTLS with go-plugin, and refuse strangers", () => {
-    const run = spawnSync(client, ["automtls", "--plugin", executable], { encoding: "utf8" })
+    const run = spawnSync(program, ["automtls", "--plugin", executable], { encoding: "utf8" })
     const report = JSON.parse(run.stdout) as {
       readonly ok: boolean
       readonly exited: boolean
@@ -275,7 +225,7 @@ describe.runIf(hasGo)("Velero's own client packages", () => {
   })
 
   it("tell a multiplexing go-plugin host the truth", () => {
-    const run = spawnSync(client, ["automtls", "--multiplex", "--plugin", executable], { encoding: "utf8" })
+    const run = spawnSync(program, ["automtls", "--multiplex", "--plugin", executable], { encoding: "utf8" })
     assert.include(run.stdout, "plugin does not support the feature")
     assert.notInclude(run.stdout, "recompile")
   })
