@@ -1,0 +1,47 @@
+/**
+ * A regression guard: ratios to the Go peer in one short run, against limits with generous slack.
+ *
+ * The limits are about twice what was reached (`docs/performance.md`): they catch what loads a library before the handshake, reads an
+ * item twice or lists without pages, and let a busy machine pass.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Terminal from "../test/e2e/Terminal.ts"
+import type { Row } from "./Rows.ts"
+import { ratio } from "./Rows.ts"
+
+/** What a short run takes. */
+export const measures = ["start", "execute", "memory", "cluster"] as const
+
+/** Greatest ratio to the peer, by row. */
+const limits: Readonly<Record<string, number>> = {
+  "start to handshake, p50": 2,
+  "start to ListPlugins answer, p50": 2,
+  "resident after ListPlugins": 2,
+  "Execute 4 KiB unchanged, p50": 2,
+  "Execute 4 KiB changed, p50": 2,
+  "Execute 64 KiB changed, p50": 1.2,
+  "Execute 1 MiB changed, p50": 1.2,
+  "resident after 10000 Executes": 4,
+  "Cluster Execute beside 1000 Backups": 0.8,
+  "Cluster Execute beside 10000 Backups": 0.6
+}
+
+/** A ratio is beyond its limit. */
+export class TooSlow extends Data.TaggedError("TooSlow")<{ readonly message: string }> {}
+
+export const judge = Effect.fnUntraced(function* (rows: ReadonlyArray<Row>, candidate: string, peer: string) {
+  const results = Object.entries(limits).map(([label, limit]) => {
+    const row = rows.find((one) => one.label === label)
+    const of = row === undefined ? undefined : ratio(row, candidate, peer)
+    return { label, limit, of, passed: of !== undefined && of <= limit }
+  })
+  for (const { label, limit, of, passed } of results) {
+    yield* Terminal.line(
+      `${passed ? "ok    " : "FAILED"} ${label}: ${of?.toFixed(2) ?? "not measured"} (limit ${limit})`
+    )
+  }
+  const failed = results.filter(({ passed }) => !passed)
+  yield* Terminal.line(`${results.length - failed.length} passed, ${failed.length} failed`)
+  if (failed.length > 0) return yield* new TooSlow({ message: "slower than it was; npm run bench tells more" })
+})
