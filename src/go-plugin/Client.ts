@@ -45,6 +45,22 @@ export class CallFailed extends Data.TaggedError("CallFailed")<{
   }
 }
 
+/** A method for grpc-js: `/package.Service/Method`, and how bytes become messages. */
+export const grpcMethod = <Request, Response>(
+  serviceName: string,
+  method: Rpc.MethodDefinition<Request, Response>
+): grpc.MethodDefinition<Request, Response> => ({
+  path: Rpc.pathOf(serviceName, method),
+  requestStream: method.requestStream,
+  responseStream: method.responseStream,
+  requestSerialize: (message) => asBuffer(method.requestType.encode(message).finish()),
+  requestDeserialize: (bytes) => method.requestType.decode(bytes),
+  responseSerialize: (message) => asBuffer(method.responseType.encode(message).finish()),
+  responseDeserialize: (bytes) => method.responseType.decode(bytes)
+})
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
 /** A line of the plugin's stderr, as the host understands it. */
 export interface LogLine {
   readonly level: HostLevel
@@ -144,7 +160,7 @@ export const callOn =
   (client: grpc.Client): Client["call"] =>
   <Request, Response>(service: string, method: UnaryMethod<Request, Response>, request: Request) =>
     Effect.callback<Response, CallFailed>((resume) => {
-      const types = Rpc.grpcMethod(service, method)
+      const types = grpcMethod(service, method)
       const call = client.makeUnaryRequest(
         types.path,
         types.requestSerialize,
@@ -170,8 +186,8 @@ export const callOn =
 
 /** The two streams that every host opens and never uses. */
 const openStreams = (client: grpc.Client): void => {
-  const stdio = Rpc.grpcMethod(GRPCStdioDefinition.fullName, GRPCStdioDefinition.methods.streamStdio)
-  const broker = Rpc.grpcMethod(GRPCBrokerDefinition.fullName, GRPCBrokerDefinition.methods.startStream)
+  const stdio = grpcMethod(GRPCStdioDefinition.fullName, GRPCStdioDefinition.methods.streamStdio)
+  const broker = grpcMethod(GRPCBrokerDefinition.fullName, GRPCBrokerDefinition.methods.startStream)
   const streams = [
     client.makeServerStreamRequest(stdio.path, stdio.requestSerialize, stdio.responseDeserialize, {}),
     client.makeBidiStreamRequest(broker.path, broker.requestSerialize, broker.responseDeserialize)

@@ -3,11 +3,12 @@
  * other. Each call runs as a fiber of its own; a cancelled call interrupts it; what a fiber ends with becomes a status by the
  * one table in `Status.ts`.
  */
-import * as grpc from "@grpc/grpc-js"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Cause from "effect/Cause"
 import type * as ManagedRuntime from "effect/ManagedRuntime"
+import type * as Call from "../grpc/Call.ts"
+import { code } from "../grpc/Call.ts"
 import type { Details, Failure } from "./Status.ts"
 import * as Status from "./Status.ts"
 
@@ -75,166 +76,160 @@ export const service = <Definition extends ServiceDefinition, R>(
   handlers: Handlers<Definition, R>
 ): Service<R> => ({ definition, handlers: handlers as unknown as Service<R>["handlers"] })
 
-/** `/package.Service/Method`, and how bytes become messages. */
-export const grpcMethod = <Request, Response>(
-  serviceName: string,
-  method: MethodDefinition<Request, Response>
-): grpc.MethodDefinition<Request, Response> => ({
-  path: `/${serviceName}/${method.name}`,
-  requestStream: method.requestStream,
-  responseStream: method.responseStream,
-  requestSerialize: (message) => asBuffer(method.requestType.encode(message).finish()),
-  requestDeserialize: (bytes) => method.requestType.decode(bytes),
-  responseSerialize: (message) => asBuffer(method.responseType.encode(message).finish()),
-  responseDeserialize: (bytes) => method.responseType.decode(bytes)
-})
+/** `/package.Service/Method`. */
+export const pathOf = (serviceName: string, { name }: { readonly name: string }): string => `/${serviceName}/${name}`
 
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+/** Bytes of messages that wait for a handler before their client has to. */
+const queueBytes = 256 * 1024
 
-const grpcError = (status: Status.Status): grpc.ServiceError => {
-  const metadata = new grpc.Metadata()
-  metadata.set("grpc-status-details-bin", asBuffer(status.details))
-  return Object.assign(new Error(status.message), { code: status.code, details: status.message, metadata })
-}
-
-type Reading = grpc.ServerReadableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>
-type Writing = grpc.ServerWritableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>
-
-/** The messages of a call. */
-interface Requests extends AsyncIterable<unknown> {
-  /** Lets go of the stream, which nobody else can read before. */
-  readonly release: () => Promise<unknown>
+/** The messages of a client's stream, between the socket and the handler that reads them. */
+interface Queue<Request> extends AsyncIterable<Request> {
+  readonly push: (message: Request, bytes: number) => void
+  readonly end: () => void
+  readonly cancel: () => void
+  readonly isFull: () => boolean
+  /** Drops what comes, and resolves when the client is done or gone. */
+  readonly drain: () => Promise<void>
 }
 
 /**
- * The messages of a call; a handler that stops reading leaves the rest to `drain`. A client that is gone looks at first like
- * one that has sent everything: the iteration then fails, lest a handler take half of something for the whole.
+ * A handler that stops reading leaves the rest to `drain`. A client that is gone looks at first like one that has sent everything: the
+ * iteration then fails, lest a handler take half of something for the whole.
  */
-const requestsOf = (call: Reading): Requests => {
-  const messages = call.iterator({ destroyOnReturn: false })
-  const next = async (): Promise<IteratorResult<unknown>> => {
-    const message = await messages.next()
-    if (message.done !== true) return message
-    // The end comes first, and what brought it about in the same turn of the event loop.
-    await new Promise((resolve) => setImmediate(resolve))
-    if (call.cancelled) throw new Error("the client is gone")
-    return message
+const makeQueue = <Request>(resume: () => void): Queue<Request> => {
+  let waiting: Array<readonly [message: Request, bytes: number]> = []
+  let bytes = 0
+  let state: "open" | "ended" | "gone" = "open"
+  let isDropping = false
+  let wake = () => {}
+  const change = () => new Promise<void>((resolve) => (wake = resolve))
+
+  const next = async (): Promise<IteratorResult<Request>> => {
+    while (waiting.length === 0 && state === "open") await change()
+    if (state === "gone") throw new Error("the client is gone")
+    const first = waiting.shift()
+    if (first === undefined) return { done: true, value: undefined }
+    bytes -= first[1]
+    if (bytes < queueBytes) resume()
+    return { done: false, value: first[0] }
   }
+  const iterator = { next, return: () => Promise.resolve({ done: true, value: undefined } as const) }
   return {
-    [Symbol.asyncIterator]: () => ({ next, return: () => messages.return?.() ?? Promise.resolve(done) }),
-    release: () => messages.return?.() ?? Promise.resolve()
+    [Symbol.asyncIterator]: () => iterator,
+    push: (message, size) => {
+      if (isDropping) return
+      waiting.push([message, size])
+      bytes += size
+      wake()
+    },
+    end: () => {
+      state = "ended"
+      wake()
+    },
+    cancel: () => {
+      state = "gone"
+      waiting = []
+      wake()
+    },
+    isFull: () => !isDropping && bytes >= queueBytes,
+    drain: async () => {
+      isDropping = true
+      waiting = []
+      resume()
+      while (state === "open") await change()
+    }
   }
 }
-
-const done: IteratorResult<unknown> = { done: true, value: undefined }
-
-/**
- * Reads and drops what is left of a client's stream. Velero's client, told of an error while it is still sending, reports
- * `EOF` and loses the message.
- */
-const drain = (call: Reading, requests: Requests): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    const isOver = () => call.readableEnded || call.cancelled || call.destroyed
-    const finish = () => resume(Effect.void)
-    if (isOver()) return finish()
-    call.once("end", finish).once("cancelled", finish).once("close", finish)
-    // An iterator that was begun and not finished would keep the stream from flowing.
-    requests.release().then(
-      () => (isOver() ? finish() : call.resume()),
-      () => finish()
-    )
-  })
 
 /** Waits where the client has not taken the messages before. */
 const writeTo =
-  (call: Writing): Write<unknown> =>
+  <Response>(call: Call.Call, codec: Codec<Response>): Write<Response> =>
   (message) =>
     Effect.callback((resume) => {
-      if (call.write(message)) return resume(Effect.void)
-      const done = () => resume(Effect.void)
-      call.once("drain", done)
-      return Effect.sync(() => call.off("drain", done))
+      if (call.write(codec.encode(message).finish())) return resume(Effect.void)
+      call.onceWritable(() => resume(Effect.void))
     })
 
 /** Nobody waits for the messages of a unary answer. */
 const noWrite: Write<unknown> = () => Effect.void
 
-/** Every kind of gRPC call says so when its client gave up. */
-interface Cancellable {
-  readonly on: (event: "cancelled", listener: () => void) => unknown
-}
+/** A service's methods, for a server. */
+export type Installation = ReadonlyArray<readonly [path: string, handle: Call.Handle]>
 
-/** What a method streams, by grpc-js' words. */
-type Shape = "unary" | "clientStream" | "serverStream" | "bidi"
-
-/** Adds a service to a server. */
-export type Installation = (server: grpc.Server) => void
+const ok = { code: code.ok, message: "" }
 
 /** A service whose calls run in `runtime`, which builds its layers at the first of them. */
-export const install =
-  <R>(
-    { definition, handlers }: Service<R>,
-    runtime: ManagedRuntime.ManagedRuntime<R, never>,
-    details: Details
-  ): Installation =>
-  (server) => {
-    for (const [name, method] of Object.entries(definition.methods)) {
-      const handler = handlers[name]
-      if (handler === undefined) continue
-      const types = grpcMethod(definition.fullName, method)
-      const run = (
-        call: Cancellable,
-        effect: () => Effect.Effect<unknown, Failure, R>,
-        done: (exit: Exit.Exit<unknown, Failure>) => void
-      ) => {
-        // `suspend` turns an exception of the handler itself into a defect of its call.
-        const reported = Effect.suspend(effect).pipe(
-          Effect.tapCause((cause) =>
-            Cause.hasDies(cause)
-              ? Effect.logError(`internal error in ${definition.fullName}/${method.name}`, cause)
-              : Effect.void
-          )
+export const install = <R>(
+  { definition, handlers }: Service<R>,
+  runtime: ManagedRuntime.ManagedRuntime<R, never>,
+  details: Details
+): Installation => {
+  const handleOf = (method: AnyMethod, handler: Service<R>["handlers"][string]): Call.Handle => {
+    const reported = (effect: () => Effect.Effect<unknown, Failure, R>) =>
+      // `suspend` turns an exception of the handler itself into a defect of its call.
+      Effect.suspend(effect).pipe(
+        Effect.tapCause((cause) =>
+          Cause.hasDies(cause)
+            ? Effect.logError(`internal error in ${definition.fullName}/${method.name}`, cause)
+            : Effect.void
         )
-        const interrupt = runtime.runCallback(reported, { onExit: done })
-        call.on("cancelled", () => interrupt())
+      )
+    /** Ends the call as its fiber ends, with one message where the answer is no stream. */
+    const answer =
+      (call: Call.Call) =>
+      (exit: Exit.Exit<unknown, Failure>): void => {
+        if (Exit.isFailure(exit)) return call.end(Status.fromCause(exit.cause, details))
+        if (!method.responseStream) call.write(method.responseType.encode(exit.value).finish())
+        call.end(ok)
       }
-      /** Answers once. */
-      const answer =
-        (callback: grpc.sendUnaryData<unknown>) =>
-        (exit: Exit.Exit<unknown, Failure>): void =>
-          Exit.isSuccess(exit) ? callback(null, exit.value) : callback(grpcError(Status.fromCause(exit.cause, details)))
-      /** Ends a stream of answers. */
-      const end = (call: Writing) => (exit: Exit.Exit<unknown, Failure>) => {
-        if (Exit.isSuccess(exit)) call.end()
-        else call.emit("error", grpcError(Status.fromCause(exit.cause, details)))
+    const writerOf = (call: Call.Call) => (method.responseStream ? writeTo(call, method.responseType) : noWrite)
+
+    const single: Call.Handle = (call) => {
+      let request: { readonly message: unknown } | undefined
+      let interrupt = () => {}
+      return {
+        message: (bytes) => {
+          request = { message: method.requestType.decode(bytes) }
+        },
+        isFull: () => false,
+        end: () => {
+          if (request === undefined) return call.end({ code: code.internal, message: "the call has no message" })
+          const { message } = request
+          request = undefined
+          interrupt = runtime.runCallback(
+            reported(() => handler(message, writerOf(call))),
+            { onExit: answer(call) }
+          )
+        },
+        cancel: () => interrupt()
       }
-      const implementations: Record<Shape, grpc.UntypedHandleCall> = {
-        unary: (call: grpc.ServerUnaryCall<unknown, unknown>, callback: grpc.sendUnaryData<unknown>) =>
-          run(call, () => handler(call.request, noWrite), answer(callback)),
-        clientStream: (call: grpc.ServerReadableStream<unknown, unknown>, callback: grpc.sendUnaryData<unknown>) =>
-          run(
-            call,
-            () => {
-              const requests = requestsOf(call)
-              return Effect.ensuring(
-                Effect.suspend(() => handler(requests, noWrite)),
-                drain(call, requests)
-              )
-            },
-            answer(callback)
-          ),
-        serverStream: (call: grpc.ServerWritableStream<unknown, unknown>) =>
-          run(call, () => handler(call.request, writeTo(call)), end(call)),
-        bidi: (call: grpc.ServerDuplexStream<unknown, unknown>) =>
-          run(call, () => handler(requestsOf(call), writeTo(call)), end(call))
-      }
-      const shape: Shape = method.requestStream
-        ? method.responseStream
-          ? "bidi"
-          : "clientStream"
-        : method.responseStream
-          ? "serverStream"
-          : "unary"
-      server.register(types.path, implementations[shape], types.responseSerialize, types.requestDeserialize, shape)
     }
+
+    const streamed: Call.Handle = (call) => {
+      const queue = makeQueue<unknown>(call.resume)
+      // Velero's client, told of an error while it is still sending, reports `EOF` and loses the message.
+      const drain = method.responseStream ? Effect.void : Effect.promise(queue.drain)
+      const interrupt = runtime.runCallback(
+        Effect.ensuring(
+          reported(() => handler(queue, writerOf(call))),
+          drain
+        ),
+        { onExit: answer(call) }
+      )
+      return {
+        message: (bytes) => queue.push(method.requestType.decode(bytes), bytes.length),
+        isFull: queue.isFull,
+        end: queue.end,
+        cancel: () => {
+          queue.cancel()
+          interrupt()
+        }
+      }
+    }
+    return method.requestStream ? streamed : single
   }
+  return Object.entries(definition.methods).flatMap(([name, method]) => {
+    const handler = handlers[name]
+    return handler === undefined ? [] : [[pathOf(definition.fullName, method), handleOf(method, handler)] as const]
+  })
+}

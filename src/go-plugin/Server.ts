@@ -7,7 +7,6 @@
  * @see https://github.com/hashicorp/go-plugin/blob/v1.6.0/docs/guide-plugin-write-non-go.md
  * @see https://github.com/hashicorp/go-plugin/blob/v1.6.0/grpc_server.go
  */
-import * as grpc from "@grpc/grpc-js"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as ManagedRuntime from "effect/ManagedRuntime"
@@ -15,7 +14,10 @@ import { GRPCBrokerDefinition } from "../generated/go-plugin/broker.ts"
 import { GRPCControllerDefinition } from "../generated/go-plugin/controller.ts"
 import { GRPCStdioDefinition } from "../generated/go-plugin/stdio.ts"
 import { HealthCheckResponse_ServingStatus, HealthDefinition } from "../generated/grpc/health.ts"
-import type { AutoMtlsError, Credentials } from "./AutoMtls.ts"
+import * as Call from "../grpc/Call.ts"
+import type { Listener, Tls } from "../grpc/Listener.ts"
+import * as Listeners from "../grpc/Listener.ts"
+import type { AutoMtlsError } from "./AutoMtls.ts"
 import type { Environment, HandshakeConfig } from "./Handshake.ts"
 import * as Handshake from "./Handshake.ts"
 import type { Installation, Service } from "./Rpc.ts"
@@ -45,12 +47,6 @@ export interface Options {
 /** Hosts kill two seconds after `Shutdown`; calls that are still running get this long, in milliseconds, to end. */
 const drainMillis = 1000
 
-/** Limits are the host's business: Velero sends and receives up to 2 GiB, Go plugins stop at 4 MiB. */
-const serverOptions: grpc.ServerOptions = {
-  "grpc.max_receive_message_length": -1,
-  "grpc.max_send_message_length": -1
-}
-
 /** The name under which go-plugin's health check asks. */
 const healthServiceName = "plugin"
 
@@ -70,31 +66,16 @@ const standardServices = (ended: Deferred.Deferred<void>): ReadonlyArray<Service
   Rpc.service(GRPCStdioDefinition, { streamStdio: () => Deferred.await(ended) })
 ]
 
-const serverCredentials = (mtls: Credentials | undefined): grpc.ServerCredentials =>
-  mtls === undefined
-    ? grpc.ServerCredentials.createInsecure()
-    : grpc.ServerCredentials.createSsl(
-        Buffer.from(mtls.clientCertificate),
-        [{ cert_chain: Buffer.from(mtls.certificate), private_key: Buffer.from(mtls.privateKey) }],
-        true
-      )
-
-const listen = (server: grpc.Server, path: string, mtls: Credentials | undefined) =>
-  Effect.callback<void, SocketError>((resume) => {
-    server.bindAsync(`unix:${path}`, serverCredentials(mtls), (error) =>
-      resume(error === null ? Effect.void : Effect.fail(new SocketError({ detail: `${path}: ${error.message}` })))
-    )
+const listen = (path: string, tls: Tls | undefined, methods: Call.Methods): Effect.Effect<Listener, SocketError> =>
+  Effect.tryPromise({
+    try: () => Listeners.listen(path, tls, Call.accept(methods)),
+    catch: (cause) => new SocketError({ detail: `${path}: ${cause instanceof Error ? cause.message : String(cause)}` })
   })
 
 /** Lets calls end by themselves, then cancels what is left. */
-const close = (server: grpc.Server) =>
-  Effect.callback<void>((resume) => {
-    server.tryShutdown(() => resume(Effect.void))
-  }).pipe(
-    Effect.timeoutOrElse({
-      duration: drainMillis,
-      orElse: () => Effect.sync(() => server.forceShutdown())
-    })
+const close = (listener: Listener): Effect.Effect<void> =>
+  Effect.promise(listener.finish).pipe(
+    Effect.timeoutOrElse({ duration: drainMillis, orElse: () => Effect.sync(listener.abort) })
   )
 
 /** Serves until the host asks for the end or a signal does. The socket is removed on every way out. */
@@ -105,9 +86,8 @@ export const serve = (
   Effect.scoped(
     Effect.gen(function* () {
       const ended = yield* Deferred.make<void>()
-      const server = new grpc.Server(serverOptions)
       const standard = standardServices(ended).map((service) => Rpc.install(service, runtime, details))
-      for (const install of [...standard, ...services]) install(server)
+      const methods = new Map([...standard, ...services].flat())
 
       const clientCertificate = host.env["PLUGIN_CLIENT_CERT"]
       const mtls = clientCertificate
@@ -117,7 +97,7 @@ export const serve = (
           )
         : undefined
       const path = yield* Effect.acquireRelease(Socket.choosePath(host.env), Socket.remove)
-      yield* Effect.acquireRelease(listen(server, path, mtls), () => close(server))
+      yield* Effect.acquireRelease(listen(path, mtls, methods), close)
       yield* Socket.grantGroup(path, host.env)
 
       host.writeHandshake(

@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { CallFailed } from "../../src/go-plugin/Client.ts"
-import { callOn } from "../../src/go-plugin/Client.ts"
+import { callOn, grpcMethod } from "../../src/go-plugin/Client.ts"
 import type { Environment } from "../../src/go-plugin/Handshake.ts"
 import * as Rpc from "../../src/go-plugin/Rpc.ts"
 import type { HostProcess } from "../../src/go-plugin/Server.ts"
@@ -57,7 +57,7 @@ export const open = <Request, Response>(
   request: NoInfer<Request>
 ): Effect.Effect<number, grpc.ServiceError> =>
   Effect.callback((resume) => {
-    const { path, requestSerialize, requestStream, responseDeserialize } = Rpc.grpcMethod(fullName, method)
+    const { path, requestSerialize, requestStream, responseDeserialize } = grpcMethod(fullName, method)
     const stream = requestStream
       ? client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize)
       : client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request)

@@ -11,6 +11,9 @@ import { GRPCBrokerDefinition } from "../../src/generated/go-plugin/broker.ts"
 import { GRPCStdioDefinition } from "../../src/generated/go-plugin/stdio.ts"
 import { HealthCheckRequest, HealthCheckResponse, HealthDefinition } from "../../src/generated/grpc/health.ts"
 import * as Log from "../../src/go-plugin/Log.ts"
+import { grpcMethod } from "../../src/go-plugin/Client.ts"
+import { accept } from "../../src/grpc/Call.ts"
+import { listen } from "../../src/grpc/Listener.ts"
 import * as Rpc from "../../src/go-plugin/Rpc.ts"
 import * as Status from "../../src/go-plugin/Status.ts"
 import * as Host from "./Host.ts"
@@ -20,7 +23,7 @@ const bytes: Rpc.Codec<Uint8Array> = { encode: (message) => ({ finish: () => mes
 // What unary calls do is in Server.test.ts.
 describe("grpcMethod", () => {
   it("turns messages into bytes and back", () => {
-    const method = Rpc.grpcMethod(HealthDefinition.fullName, HealthDefinition.methods.check)
+    const method = grpcMethod(HealthDefinition.fullName, HealthDefinition.methods.check)
     assert.strictEqual(method.path, "/grpc.health.v1.Health/Check")
     const request = { service: "größe" }
     const serialized = method.requestSerialize(request)
@@ -35,7 +38,7 @@ describe("grpcMethod", () => {
   it("serializes just the message, not the memory around it", () => {
     const method = { name: "M", requestType: bytes, requestStream: false, responseType: bytes, responseStream: false }
     const part = Uint8Array.from([1, 2, 3, 4]).subarray(1, 3)
-    assert.deepStrictEqual([...Rpc.grpcMethod("S", method).requestSerialize(part)], [2, 3])
+    assert.deepStrictEqual([...grpcMethod("S", method).requestSerialize(part)], [2, 3])
   })
 
   it.each([
@@ -43,7 +46,7 @@ describe("grpcMethod", () => {
     ["one way", GRPCStdioDefinition.fullName, GRPCStdioDefinition.methods.streamStdio, [false, true]],
     ["not at all", HealthDefinition.fullName, HealthDefinition.methods.check, [false, false]]
   ] as const)("says that a method streams %s", (_, name, method, streams) => {
-    const { requestStream, responseStream } = Rpc.grpcMethod<never, never>(name, method as never)
+    const { requestStream, responseStream } = grpcMethod<never, never>(name, method as never)
     assert.deepStrictEqual([requestStream, responseStream], [...streams])
   })
 })
@@ -76,12 +79,8 @@ const connected = (handlers: Partial<Handlers>) =>
       ...handlers
     })
     yield* Effect.acquireRelease(
-      Effect.callback<grpc.Server>((resume) => {
-        const server = new grpc.Server()
-        Rpc.install(service, runtime, () => [])(server)
-        server.bindAsync(`unix:${path}`, grpc.ServerCredentials.createInsecure(), () => resume(Effect.succeed(server)))
-      }),
-      (server) => Effect.sync(() => server.forceShutdown())
+      Effect.promise(() => listen(path, undefined, accept(new Map(Rpc.install(service, runtime, () => []))))),
+      ({ abort }) => Effect.sync(abort)
     )
     return yield* Host.connect(path)
   })
@@ -90,7 +89,7 @@ const ping = (client: grpc.Client) => Host.call(client, Streams, Streams.methods
 
 /** A stream of requests, and its answer as text. */
 const upload = (client: grpc.Client) => {
-  const types = Rpc.grpcMethod(Streams.fullName, Streams.methods.upload)
+  const types = grpcMethod(Streams.fullName, Streams.methods.upload)
   const answered = Deferred.makeUnsafe<string, grpc.ServiceError>()
   const call = client.makeClientStreamRequest(
     types.path,
@@ -114,7 +113,7 @@ const uploadAll = (client: grpc.Client, all: ReadonlyArray<Uint8Array>) =>
 
 /** A stream of answers, and what came of it until its end or its error. */
 const download = (client: grpc.Client) => {
-  const types = Rpc.grpcMethod(Streams.fullName, Streams.methods.download)
+  const types = grpcMethod(Streams.fullName, Streams.methods.download)
   const call = client.makeServerStreamRequest(
     types.path,
     types.requestSerialize,
@@ -274,7 +273,7 @@ describe("streams both ways", () => {
       const client = yield* connected({
         both: (requests, write) => Stream.runForEach(texts(requests), (text) => write(Buffer.from(`${text}!`)))
       })
-      const types = Rpc.grpcMethod(Streams.fullName, Streams.methods.both)
+      const types = grpcMethod(Streams.fullName, Streams.methods.both)
       const received: Array<string> = []
       yield* Effect.callback<void>((resume) => {
         const call = client.makeBidiStreamRequest(types.path, types.requestSerialize, types.responseDeserialize)

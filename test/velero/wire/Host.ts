@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { CallFailed } from "../../../src/go-plugin/Client.ts"
-import { callOn } from "../../../src/go-plugin/Client.ts"
+import { callOn, grpcMethod } from "../../../src/go-plugin/Client.ts"
 import * as Rpc from "../../../src/go-plugin/Rpc.ts"
 import * as Memory from "../../../src/kubernetes/Memory.ts"
 import type { Plugin } from "../../../src/velero/Plugin.ts"
@@ -91,7 +91,7 @@ export const upload = <Request, Response>(
   { fullName }: { readonly fullName: string },
   method: Method<Request, Response>
 ): Upload<Request> => {
-  const types = Rpc.grpcMethod(fullName, method)
+  const types = grpcMethod(fullName, method)
   const answered = Promise.withResolvers<"ok" | Failure>()
   const call = client.makeClientStreamRequest(types.path, types.requestSerialize, types.responseDeserialize, (error) =>
     answered.resolve(error === null ? "ok" : failureOf(error))
@@ -121,7 +121,7 @@ export const download = <Request, Response>(
   method: Method<Request, Response>,
   request: NoInfer<Request>
 ): Download<Response> => {
-  const types = Rpc.grpcMethod(fullName, method)
+  const types = grpcMethod(fullName, method)
   const call = client.makeServerStreamRequest(types.path, types.requestSerialize, types.responseDeserialize, request)
   // An error that nobody reads is none of the test runner's business.
   call.on("error", () => {})
