@@ -38,17 +38,26 @@ const writeLog: Log.Write = (line) => {
   }
 }
 
-/** stdout is the handshake's alone; whatever else is printed becomes a log line. */
-const guardStdout = (): void => {
-  const divert = (...parts: ReadonlyArray<unknown>) =>
-    writeLog(
-      Log.formatEntry({
-        level: "info",
-        message: parts.map(String).join(" ").trimEnd(),
-        fields: { logSource: "stdout" }
-      })
-    )
+/** What would be printed becomes a log line. */
+const divert = (...parts: ReadonlyArray<unknown>): void =>
+  writeLog(
+    Log.formatEntry({
+      level: "info",
+      message: parts.map(String).join(" ").trimEnd(),
+      fields: { logSource: "stdout" }
+    })
+  )
+
+/** stdout is the handshake's alone. */
+const guardConsole = (): void => {
   for (const method of ["log", "info", "debug", "warn", "error", "trace", "dir"] as const) console[method] = divert
+}
+
+/**
+ * The same for `process.stdout`, before any plugin's code is loaded. Not before the handshake: only to look at it costs four
+ * milliseconds and three MiB.
+ */
+const guardStdout = (): void => {
   process.stdout.write = ((chunk: unknown) => {
     divert(chunk instanceof Uint8Array ? Buffer.from(chunk).toString("utf8") : chunk)
     return true
@@ -71,7 +80,7 @@ const surviveStrayErrors = (): void => {
 }
 
 const serve = async <R>({ plugins, services }: Program<R>): Promise<number> => {
-  guardStdout()
+  guardConsole()
   surviveStrayErrors()
   const terminated = Deferred.makeUnsafe<void>()
   // Velero's own process group gets SIGINT too; the plugin waits to be told by Velero, as Go plugins do.
@@ -87,7 +96,7 @@ const serve = async <R>({ plugins, services }: Program<R>): Promise<number> => {
     terminated: Deferred.await(terminated)
   }
   return Effect.runPromise(
-    Serve.serve(plugins, services, host).pipe(
+    Serve.serve(plugins, Layer.merge(services, Layer.effectDiscard(Effect.sync(guardStdout))), host).pipe(
       Effect.as(0),
       Effect.catchCause((cause) => Effect.as(Effect.logError("the plugin could not start", cause), 1)),
       Effect.provide(Serve.logLayer(host))

@@ -8,7 +8,6 @@
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { createInterface } from "node:readline"
-import * as grpc from "@grpc/grpc-js"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -17,6 +16,7 @@ import type * as Scope from "effect/Scope"
 import { GRPCBrokerDefinition } from "../generated/go-plugin/broker.ts"
 import { GRPCControllerDefinition } from "../generated/go-plugin/controller.ts"
 import { GRPCStdioDefinition } from "../generated/go-plugin/stdio.ts"
+import * as Grpc from "../grpc/Client.ts"
 import type { HandshakeConfig } from "./Handshake.ts"
 import type { HostLevel } from "./Log.ts"
 import type { Codec } from "./Rpc.ts"
@@ -44,22 +44,6 @@ export class CallFailed extends Data.TaggedError("CallFailed")<{
     return this.detail
   }
 }
-
-/** A method for grpc-js: `/package.Service/Method`, and how bytes become messages. */
-export const grpcMethod = <Request, Response>(
-  serviceName: string,
-  method: Rpc.MethodDefinition<Request, Response>
-): grpc.MethodDefinition<Request, Response> => ({
-  path: Rpc.pathOf(serviceName, method),
-  requestStream: method.requestStream,
-  responseStream: method.responseStream,
-  requestSerialize: (message) => asBuffer(method.requestType.encode(message).finish()),
-  requestDeserialize: (bytes) => method.requestType.decode(bytes),
-  responseSerialize: (message) => asBuffer(method.responseType.encode(message).finish()),
-  responseDeserialize: (bytes) => method.responseType.decode(bytes)
-})
-
-const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 /** A line of the plugin's stderr, as the host understands it. */
 export interface LogLine {
@@ -155,44 +139,38 @@ const firstLine = (child: ChildProcess, command: string) =>
     })
   )
 
-/** Calls over a connection of one's own. */
-export const callOn =
-  (client: grpc.Client): Client["call"] =>
-  <Request, Response>(service: string, method: UnaryMethod<Request, Response>, request: Request) =>
-    Effect.callback<Response, CallFailed>((resume) => {
-      const types = grpcMethod(service, method)
-      const call = client.makeUnaryRequest(
-        types.path,
-        types.requestSerialize,
-        types.responseDeserialize,
-        request,
-        (error, response) => {
-          if (error === null && response !== undefined) return resume(Effect.succeed(response))
-          const details = error?.metadata.get("grpc-status-details-bin")[0]
+const callOn =
+  (client: Grpc.Client): Client["call"] =>
+  (service, method, request) =>
+    Effect.callback((resume) => {
+      const cancel = client.call(
+        Rpc.pathOf(service, method),
+        method.requestType.encode(request).finish(),
+        (failure, response) =>
           resume(
-            Effect.fail(
-              new CallFailed({
-                method: method.name,
-                code: error?.code ?? grpc.status.UNKNOWN,
-                detail: error?.details ?? "no answer",
-                details: details instanceof Uint8Array ? details : undefined
-              })
-            )
+            failure === undefined
+              ? Effect.sync(() => method.responseType.decode(response))
+              : Effect.fail(
+                  new CallFailed({
+                    method: method.name,
+                    code: failure.code,
+                    detail: failure.message,
+                    details: failure.details
+                  })
+                )
           )
-        }
       )
-      return Effect.sync(() => call.cancel())
+      return Effect.sync(cancel)
     })
 
 /** The two streams that every host opens and never uses. */
-const openStreams = (client: grpc.Client): void => {
-  const stdio = grpcMethod(GRPCStdioDefinition.fullName, GRPCStdioDefinition.methods.streamStdio)
-  const broker = grpcMethod(GRPCBrokerDefinition.fullName, GRPCBrokerDefinition.methods.startStream)
-  const streams = [
-    client.makeServerStreamRequest(stdio.path, stdio.requestSerialize, stdio.responseDeserialize, {}),
-    client.makeBidiStreamRequest(broker.path, broker.requestSerialize, broker.responseDeserialize)
-  ]
-  for (const stream of streams) stream.on("error", () => {}).resume()
+const openStreams = (client: Grpc.Client): void => {
+  const { methods: stdio } = GRPCStdioDefinition
+  client.open(
+    Rpc.pathOf(GRPCStdioDefinition.fullName, stdio.streamStdio),
+    stdio.streamStdio.requestType.encode({}).finish()
+  )
+  client.open(Rpc.pathOf(GRPCBrokerDefinition.fullName, GRPCBrokerDefinition.methods.startStream), undefined)
 }
 
 /** Starts a plugin; the scope's end asks it to end, waits two seconds, and kills it. */
@@ -234,10 +212,7 @@ export const start = ({
     }
     const client = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const connection = new grpc.Client(`unix:${address}`, grpc.credentials.createInsecure(), {
-          "grpc.max_receive_message_length": -1,
-          "grpc.max_send_message_length": -1
-        })
+        const connection = Grpc.connect(address)
         openStreams(connection)
         isConnected = true
         return connection

@@ -7,8 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Cause from "effect/Cause"
 import type * as ManagedRuntime from "effect/ManagedRuntime"
-import type * as Call from "../grpc/Call.ts"
-import { code } from "../grpc/Call.ts"
+import * as Call from "../grpc/Call.ts"
 import type { Details, Failure } from "./Status.ts"
 import * as Status from "./Status.ts"
 
@@ -99,14 +98,14 @@ interface Queue<Request> extends AsyncIterable<Request> {
 const makeQueue = <Request>(resume: () => void): Queue<Request> => {
   let waiting: Array<readonly [message: Request, bytes: number]> = []
   let bytes = 0
-  let state: "open" | "ended" | "gone" = "open"
+  const client: { state: "open" | "ended" | "gone" } = { state: "open" }
   let isDropping = false
   let wake = () => {}
   const change = () => new Promise<void>((resolve) => (wake = resolve))
 
   const next = async (): Promise<IteratorResult<Request>> => {
-    while (waiting.length === 0 && state === "open") await change()
-    if (state === "gone") throw new Error("the client is gone")
+    while (waiting.length === 0 && client.state === "open") await change()
+    if (client.state === "gone") throw new Error("the client is gone")
     const first = waiting.shift()
     if (first === undefined) return { done: true, value: undefined }
     bytes -= first[1]
@@ -123,11 +122,11 @@ const makeQueue = <Request>(resume: () => void): Queue<Request> => {
       wake()
     },
     end: () => {
-      state = "ended"
+      client.state = "ended"
       wake()
     },
     cancel: () => {
-      state = "gone"
+      client.state = "gone"
       waiting = []
       wake()
     },
@@ -136,7 +135,7 @@ const makeQueue = <Request>(resume: () => void): Queue<Request> => {
       isDropping = true
       waiting = []
       resume()
-      while (state === "open") await change()
+      while (client.state === "open") await change()
     }
   }
 }
@@ -153,10 +152,15 @@ const writeTo =
 /** Nobody waits for the messages of a unary answer. */
 const noWrite: Write<unknown> = () => Effect.void
 
-/** A service's methods, for a server. */
-export type Installation = ReadonlyArray<readonly [path: string, handle: Call.Handle]>
+/** A service, for a server. */
+export interface Installation {
+  /** The service's full name. */
+  readonly service: string
+  /** The handler of a method, by its name. */
+  readonly find: (method: string) => Call.Handle | undefined
+}
 
-const ok = { code: code.ok, message: "" }
+const ok = { code: Call.code.ok, message: "" }
 
 /** A service whose calls run in `runtime`, which builds its layers at the first of them. */
 export const install = <R>(
@@ -193,7 +197,7 @@ export const install = <R>(
         },
         isFull: () => false,
         end: () => {
-          if (request === undefined) return call.end({ code: code.internal, message: "the call has no message" })
+          if (request === undefined) return call.end({ code: Call.code.internal, message: "the call has no message" })
           const { message } = request
           request = undefined
           interrupt = runtime.runCallback(
@@ -228,8 +232,35 @@ export const install = <R>(
     }
     return method.requestStream ? streamed : single
   }
-  return Object.entries(definition.methods).flatMap(([name, method]) => {
-    const handler = handlers[name]
-    return handler === undefined ? [] : [[pathOf(definition.fullName, method), handleOf(method, handler)] as const]
-  })
+  const handles = new Map(
+    Object.entries(definition.methods).flatMap(([name, method]) => {
+      const handler = handlers[name]
+      return handler === undefined ? [] : [[method.name, handleOf(method, handler)] as const]
+    })
+  )
+  return { service: definition.fullName, find: (method) => handles.get(method) }
+}
+
+/** A service that is loaded at its first call. One that cannot be loaded fails that call, and is tried again at the next. */
+export const lazily = (service: string, load: () => Promise<Installation>): Installation => {
+  let loaded: Installation | undefined
+  return {
+    service,
+    find: (method) =>
+      loaded === undefined
+        ? Call.deferred(async () => {
+            loaded ??= await load()
+            return loaded.find(method)
+          })
+        : loaded.find(method)
+  }
+}
+
+/** Finds handlers by path among services. */
+export const finder = (installations: ReadonlyArray<Installation>): Call.Find => {
+  const services = new Map(installations.map((installation) => [installation.service, installation]))
+  return (path) => {
+    const [, service = "", method = ""] = path.split("/")
+    return services.get(service)?.find(method)
+  }
 }

@@ -66,9 +66,9 @@ const standardServices = (ended: Deferred.Deferred<void>): ReadonlyArray<Service
   Rpc.service(GRPCStdioDefinition, { streamStdio: () => Deferred.await(ended) })
 ]
 
-const listen = (path: string, tls: Tls | undefined, methods: Call.Methods): Effect.Effect<Listener, SocketError> =>
+const listen = (path: string, tls: Tls | undefined, find: Call.Find): Effect.Effect<Listener, SocketError> =>
   Effect.tryPromise({
-    try: () => Listeners.listen(path, tls, Call.accept(methods)),
+    try: () => Listeners.listen(path, tls, Call.accept(find)),
     catch: (cause) => new SocketError({ detail: `${path}: ${cause instanceof Error ? cause.message : String(cause)}` })
   })
 
@@ -87,7 +87,6 @@ export const serve = (
     Effect.gen(function* () {
       const ended = yield* Deferred.make<void>()
       const standard = standardServices(ended).map((service) => Rpc.install(service, runtime, details))
-      const methods = new Map([...standard, ...services].flat())
 
       const clientCertificate = host.env["PLUGIN_CLIENT_CERT"]
       const mtls = clientCertificate
@@ -97,7 +96,7 @@ export const serve = (
           )
         : undefined
       const path = yield* Effect.acquireRelease(Socket.choosePath(host.env), Socket.remove)
-      yield* Effect.acquireRelease(listen(path, mtls, methods), close)
+      yield* Effect.acquireRelease(listen(path, mtls, Rpc.finder([...standard, ...services])), close)
       yield* Socket.grantGroup(path, host.env)
 
       host.writeHandshake(

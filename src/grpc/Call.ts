@@ -8,7 +8,7 @@ import * as Hpack from "./Hpack.ts"
 import type * as Http2 from "./Http2.ts"
 
 /** Numbers of `google.rpc.Code` that the protocol itself answers with. */
-export const code = { ok: 0, internal: 13, unimplemented: 12 } as const
+export const code = { ok: 0, unimplemented: 12, internal: 13, unavailable: 14 } as const
 
 /** What a call ends with. */
 export interface Status {
@@ -42,8 +42,40 @@ export interface Receiver {
 /** Answers calls of one method. */
 export type Handle = (call: Call) => Receiver
 
-/** Handlers by path, `/package.Service/Method`. */
-export type Methods = ReadonlyMap<string, Handle>
+/** The handler of a path, `/package.Service/Method`. */
+export type Find = (path: string) => Handle | undefined
+
+const noMethod = (): Status => ({ code: code.unimplemented, message: "the plugin has no such method" })
+
+const nobody: Receiver = { message: () => {}, isFull: () => false, end: () => {}, cancel: () => {} }
+
+/** A handler that is known later; what the client sends waits until then. */
+export const deferred =
+  (load: () => Promise<Handle | undefined>): Handle =>
+  (call) => {
+    let receiver: Receiver | undefined
+    const waiting: Array<(receiver: Receiver) => void> = []
+    const pass = (event: (receiver: Receiver) => void): void => {
+      if (receiver === undefined) waiting.push(event)
+      else event(receiver)
+    }
+    const begin = (handle: Handle | undefined, otherwise: Status): void => {
+      receiver = handle?.(call) ?? nobody
+      if (handle === undefined) call.end(otherwise)
+      for (const event of waiting) event(receiver)
+      if (!receiver.isFull()) call.resume()
+    }
+    load().then(
+      (handle) => begin(handle, noMethod()),
+      (cause: unknown) => begin(undefined, { code: code.internal, message: `it could not be loaded: ${String(cause)}` })
+    )
+    return {
+      message: (bytes) => pass(({ message }) => message(bytes)),
+      isFull: () => receiver?.isFull() ?? true,
+      end: () => pass(({ end }) => end()),
+      cancel: () => pass(({ cancel }) => cancel())
+    }
+  }
 
 const prefixBytes = 5
 
@@ -118,15 +150,15 @@ const makeAssembler = (message: (bytes: Uint8Array) => void, fail: (problem: str
 
 const ignore: Http2.Receiver = { data: () => {}, end: () => {}, cancel: () => {} }
 
-const find = (headers: ReadonlyArray<Header>, name: string): string =>
+const header = (headers: ReadonlyArray<Header>, name: string): string =>
   headers.find(([each]) => each === name)?.[1] ?? ""
 
 /** Answers the streams of a connection. */
 export const accept =
-  (methods: Methods) =>
+  (find: Find) =>
   (stream: Http2.Stream): Http2.Receiver => {
     const { headers } = stream
-    if (find(headers, ":method") !== "POST" || !find(headers, "content-type").startsWith(contentType[1])) {
+    if (header(headers, ":method") !== "POST" || !header(headers, "content-type").startsWith(contentType[1])) {
       stream.sendHeaders(Hpack.encode([[":status", "415"]]), true)
       return ignore
     }
@@ -135,10 +167,9 @@ export const accept =
       if (!hasHead) stream.sendHeaders(Hpack.encode([...head, ...trailers(status)]), true)
       else stream.sendHeaders(status.code === code.ok ? blocks.ok : Hpack.encode(trailers(status)), true)
     }
-    const path = find(headers, ":path")
-    const handle = methods.get(path)
+    const handle = find(header(headers, ":path"))
     if (handle === undefined) {
-      end({ code: code.unimplemented, message: `this plugin has no method ${path}` })
+      end(noMethod())
       return ignore
     }
     /** Bytes that the client may send again once the receiver takes messages again. */

@@ -276,7 +276,7 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
   }
 
   const pumpAll = (): void => {
-    for (const stream of [...streams.values()]) {
+    for (const stream of Array.from(streams.values())) {
       if (isCongested || sendWindow <= 0) return
       pump(stream)
     }

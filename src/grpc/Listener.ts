@@ -43,11 +43,11 @@ const makeConnections = (accept: Accept) => {
     finish: () =>
       new Promise<void>((resolve) => {
         done = resolve
-        for (const connection of [...open.keys()]) connection.finish()
+        for (const connection of Array.from(open.keys())) connection.finish()
         check()
       }),
     abort: () => {
-      for (const destroy of [...open.values()]) destroy()
+      for (const destroy of Array.from(open.values())) destroy()
     }
   }
 }

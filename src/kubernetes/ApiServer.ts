@@ -16,7 +16,7 @@ import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import * as Path from "node:path"
-import type { KubeConfig } from "@kubernetes/client-node"
+import type { KubeConfig } from "@kubernetes/client-node/dist/config.js"
 import * as Config from "effect/Config"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -286,7 +286,7 @@ interface Connection {
 }
 
 const connect = async (load: Load, agents: Agents): Promise<Connection> => {
-  const config = load(await import("@kubernetes/client-node"))
+  const config = load(await import("@kubernetes/client-node/dist/config.js"))
   const cluster = config.getCurrentCluster()
   if (cluster === null || !cluster.server) throw new Error("the kubeconfig's current context names no cluster")
   return {

@@ -7,12 +7,12 @@
  * For the first two the executable's modules are bundled once more, to see which packages they are from.
  */
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import packageJson from "../../package.json" with { type: "json" }
 import { settings } from "../cnpg/Settings.ts"
-import type { BundledPackage, Metafile } from "./Bundled.ts"
+import type { BundledPackage } from "./Bundled.ts"
 import { packageFolders, readPackage } from "./Bundled.ts"
+import { metafile } from "./Bundle.ts"
 import * as Deploy from "./Deploy.ts"
 import * as Notice from "./Notice.ts"
 import * as Sbom from "./Sbom.ts"
@@ -20,34 +20,23 @@ import * as Sbom from "./Sbom.ts"
 const repository = Path.resolve(import.meta.dirname, "../..")
 
 /** The packages in the executable. */
-export const bundledPackages = (): ReadonlyArray<BundledPackage> => {
-  const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "velero-plugin-release-"))
-  try {
-    const metafile = Path.join(directory, "meta.json")
-    const flags = ["--target=bun", "--format=esm", "--splitting", `--metafile=${metafile}`, `--outdir=${directory}/out`]
-    const built = Bun.spawnSync([process.execPath, "build", ...flags, "src/bin/velero-plugin.ts"], { cwd: repository })
-    if (!built.success) throw new Error(built.stderr.toString())
-    const folders = packageFolders(JSON.parse(Fs.readFileSync(metafile, "utf8")) as Metafile)
-    return folders.map((folder) => readPackage(Path.join(repository, folder)))
-  } finally {
-    Fs.rmSync(directory, { recursive: true })
-  }
-}
+export const bundledPackages = async (): Promise<ReadonlyArray<BundledPackage>> =>
+  packageFolders(await metafile()).map((folder) => readPackage(Path.join(repository, folder)))
 
-export const notice = (): string =>
-  Notice.render(bundledPackages(), {
+export const notice = async (): Promise<string> =>
+  Notice.render(await bundledPackages(), {
     version: packageJson.devDependencies.bun,
     licence: Fs.readFileSync(Path.join(repository, "node_modules/bun-types/docs/project/license.mdx"), "utf8")
   })
 
-export const sbom = (): unknown => {
+export const sbom = async (): Promise<unknown> => {
   const { devDependencies, license: licence, name, version } = packageJson
-  return Sbom.render({ name, version, licence }, bundledPackages(), devDependencies.bun)
+  return Sbom.render({ name, version, licence }, await bundledPackages(), devDependencies.bun)
 }
 
-export const makers: Readonly<Record<string, () => string>> = {
+export const makers: Readonly<Record<string, () => string | Promise<string>>> = {
   notice,
-  sbom: () => `${JSON.stringify(sbom(), undefined, 2)}\n`,
+  sbom: async () => `${JSON.stringify(await sbom(), undefined, 2)}\n`,
   "plugin-config": () => Deploy.pluginConfig(settings),
   "helm-config": () => Deploy.helmConfig(settings),
   "helm-rbac": () => Deploy.helmRbac(Fs.readFileSync(Path.join(repository, "deploy/rbac.yaml"), "utf8"))
@@ -60,5 +49,5 @@ if (import.meta.main) {
     process.stderr.write(`usage: bun src/release/Main.ts ${Object.keys(makers).join("|")} FILE\n`)
     process.exit(2)
   }
-  Fs.writeFileSync(file, make())
+  Fs.writeFileSync(file, await make())
 }

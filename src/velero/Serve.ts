@@ -13,7 +13,6 @@ import type { Environment, HandshakeConfig } from "../go-plugin/Handshake.ts"
 import * as Handshake from "../go-plugin/Handshake.ts"
 import * as Log from "../go-plugin/Log.ts"
 import type { AutoMtlsError } from "../go-plugin/AutoMtls.ts"
-import type { Service } from "../go-plugin/Rpc.ts"
 import * as Rpc from "../go-plugin/Rpc.ts"
 import * as Server from "../go-plugin/Server.ts"
 import type { SocketError } from "../go-plugin/Socket.ts"
@@ -56,7 +55,7 @@ export const serve = <R>(
 ): Effect.Effect<void, InvalidPluginList | SocketError | AutoMtlsError> =>
   Effect.gen(function* () {
     const list = yield* Effect.fromResult(Plugins.list(plugins))
-    const adapters = yield* Adapters.services(list)
+    const adapters = Adapters.services(list)
     const knows = (kind: string) => kind !== "ItemBlockAction" || Flags.knowsItemBlocks(host.args)
     const log = logLayer(host)
     const config = Layer.unwrap(Effect.promise(async () => (await import("./PluginConfig.ts")).layer))
@@ -67,7 +66,8 @@ export const serve = <R>(
     yield* Effect.acquireUseRelease(
       Effect.sync(() => ({ plugins: ManagedRuntime.make(all), protocol: ManagedRuntime.make(log) })),
       (runtimes) => {
-        const install = (service: Service<R | PluginConfig>) => Rpc.install(service, runtimes.plugins, details)
+        const install = ({ load, name }: Adapters.LazyService<R | PluginConfig>) =>
+          Rpc.lazily(name, async () => Rpc.install(await load(), runtimes.plugins, details))
         return Server.serve(host, {
           handshake,
           runtime: runtimes.protocol,

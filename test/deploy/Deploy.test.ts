@@ -39,8 +39,8 @@ describe("what is made", () => {
     ["plugin-config.yaml", "plugin-config"],
     ["helm/values-config.yaml", "helm-config"],
     ["helm/values-rbac.yaml", "helm-rbac"]
-  ] as const)("%s is up to date: npm run made", (file, maker) => {
-    assert.strictEqual(read(file), makers[maker]?.())
+  ] as const)("%s is up to date: npm run made", async (file, maker) => {
+    assert.strictEqual(read(file), await makers[maker]?.())
   })
 
   it("is the same configuration for kubectl and for Helm", () => {

@@ -13,7 +13,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Client, Exit } from "../../src/go-plugin/Client.ts"
-import { callOn } from "../../src/go-plugin/Client.ts"
+import { callOn } from "../go-plugin/Host.ts"
 import * as Wire from "../../src/velero/wire/Client.ts"
 
 export const repository = Path.resolve(import.meta.dirname, "../..")

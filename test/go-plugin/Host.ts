@@ -10,8 +10,8 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import type { CallFailed } from "../../src/go-plugin/Client.ts"
-import { callOn, grpcMethod } from "../../src/go-plugin/Client.ts"
+import type { Client, UnaryMethod } from "../../src/go-plugin/Client.ts"
+import { CallFailed } from "../../src/go-plugin/Client.ts"
 import type { Environment } from "../../src/go-plugin/Handshake.ts"
 import * as Rpc from "../../src/go-plugin/Rpc.ts"
 import type { HostProcess } from "../../src/go-plugin/Server.ts"
@@ -37,6 +37,46 @@ export const connect = (
 interface Definition {
   readonly fullName: string
 }
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+/** A method for grpc-js, which is not the server's own code: `/package.Service/Method`, and how bytes become messages. */
+export const grpcMethod = <Request, Response>(
+  serviceName: string,
+  method: Rpc.MethodDefinition<Request, Response>
+): grpc.MethodDefinition<Request, Response> => ({
+  path: Rpc.pathOf(serviceName, method),
+  requestStream: method.requestStream,
+  responseStream: method.responseStream,
+  requestSerialize: (message) => asBuffer(method.requestType.encode(message).finish()),
+  requestDeserialize: (bytes) => method.requestType.decode(bytes),
+  responseSerialize: (message) => asBuffer(method.responseType.encode(message).finish()),
+  responseDeserialize: (bytes) => method.responseType.decode(bytes)
+})
+
+/** Unary calls over a connection. */
+export const callOn =
+  (client: grpc.Client): Client["call"] =>
+  <Request, Response>(service: string, method: UnaryMethod<Request, Response>, request: Request) =>
+    Effect.callback<Response, CallFailed>((resume) => {
+      const types = grpcMethod(service, method)
+      const { path, requestSerialize, responseDeserialize } = types
+      const call = client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, (error, response) => {
+        if (error === null && response !== undefined) return resume(Effect.succeed(response))
+        const details = error?.metadata.get("grpc-status-details-bin")[0]
+        resume(
+          Effect.fail(
+            new CallFailed({
+              method: method.name,
+              code: error?.code ?? grpc.status.UNKNOWN,
+              detail: error?.details ?? "no answer",
+              details: details instanceof Uint8Array ? details : undefined
+            })
+          )
+        )
+      })
+      return Effect.sync(() => call.cancel())
+    })
 
 /** A unary call; its interruption cancels it. */
 export const call = <Request, Response>(

@@ -1,4 +1,4 @@
-import * as grpc from "@grpc/grpc-js"
+import type * as grpc from "@grpc/grpc-js"
 import { assert, describe, it } from "@effect/vitest"
 import * as Path from "node:path"
 import * as Data from "effect/Data"
@@ -11,12 +11,12 @@ import { GRPCBrokerDefinition } from "../../src/generated/go-plugin/broker.ts"
 import { GRPCStdioDefinition } from "../../src/generated/go-plugin/stdio.ts"
 import { HealthCheckRequest, HealthCheckResponse, HealthDefinition } from "../../src/generated/grpc/health.ts"
 import * as Log from "../../src/go-plugin/Log.ts"
-import { grpcMethod } from "../../src/go-plugin/Client.ts"
 import { accept } from "../../src/grpc/Call.ts"
 import { listen } from "../../src/grpc/Listener.ts"
 import * as Rpc from "../../src/go-plugin/Rpc.ts"
 import * as Status from "../../src/go-plugin/Status.ts"
 import * as Host from "./Host.ts"
+import { grpcMethod } from "./Host.ts"
 
 const bytes: Rpc.Codec<Uint8Array> = { encode: (message) => ({ finish: () => message }), decode: (message) => message }
 
@@ -79,7 +79,7 @@ const connected = (handlers: Partial<Handlers>) =>
       ...handlers
     })
     yield* Effect.acquireRelease(
-      Effect.promise(() => listen(path, undefined, accept(new Map(Rpc.install(service, runtime, () => []))))),
+      Effect.promise(() => listen(path, undefined, accept(Rpc.finder([Rpc.install(service, runtime, () => [])])))),
       ({ abort }) => Effect.sync(abort)
     )
     return yield* Host.connect(path)

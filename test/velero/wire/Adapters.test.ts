@@ -17,10 +17,18 @@ const one: { readonly [K in Kind]: (name: string) => Plugin.Plugin<never> } = {
   VolumeSnapshotter: (name) => Plugin.volumeSnapshotter(name, load)
 }
 
+/** Names of the services of kinds; each is then loaded, and must bear its name. */
 const served = (kinds: ReadonlyArray<Kind>) =>
-  Effect.map(Adapters.services(kinds.map((kind, index) => one[kind](`example.io/${index}`))), (services) =>
-    services.map(({ definition }) => definition.fullName).toSorted()
-  )
+  Effect.gen(function* () {
+    const services = Adapters.services(kinds.map((kind, index) => one[kind](`example.io/${index}`)))
+    const loaded = yield* Effect.forEach(services, (service) => Effect.promise(service.load))
+    const names = services.map(({ name }) => name)
+    assert.deepStrictEqual(
+      loaded.map(({ definition }) => definition.fullName),
+      names
+    )
+    return names.toSorted()
+  })
 
 const backupItemActions = ["generated.BackupItemAction", "v2.BackupItemAction"]
 const restoreItemActions = ["generated.RestoreItemAction", "v2.RestoreItemAction"]

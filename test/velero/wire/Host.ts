@@ -5,12 +5,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { CallFailed } from "../../../src/go-plugin/Client.ts"
-import { callOn, grpcMethod } from "../../../src/go-plugin/Client.ts"
-import * as Rpc from "../../../src/go-plugin/Rpc.ts"
+import type * as Rpc from "../../../src/go-plugin/Rpc.ts"
 import * as Memory from "../../../src/kubernetes/Memory.ts"
 import type { Plugin } from "../../../src/velero/Plugin.ts"
 import * as Serve from "../../../src/velero/Serve.ts"
 import * as GoPlugin from "../../go-plugin/Host.ts"
+import { callOn, grpcMethod } from "../../go-plugin/Host.ts"
 
 export interface Running extends GoPlugin.Running<never> {
   readonly client: grpc.Client
