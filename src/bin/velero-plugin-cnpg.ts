@@ -94,7 +94,11 @@ export const program: Program<Services | Kubernetes> = {
   plugins,
   services,
   commands: async (args) => {
-    const [{ preview, run }, { doctor }] = await Promise.all([import("../cli/Commands.ts"), import("../cli/Doctor.ts")])
+    const [{ preview, run }, { doctor }, { subject }] = await Promise.all([
+      import("../cli/Commands.ts"),
+      import("../cli/Doctor.ts"),
+      import("../cli/preview/Clusters.ts")
+    ])
     const name = "velero-plugin-cnpg"
     return run(
       {
@@ -103,7 +107,7 @@ export const program: Program<Services | Kubernetes> = {
         version,
         packs: executables,
         plugins,
-        commands: [preview(name), doctor(name)]
+        commands: [preview(name, plugins, subject), doctor(name)]
       },
       args
     )

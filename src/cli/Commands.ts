@@ -31,12 +31,14 @@ const keyValues = (name: string) =>
   Flag.KeyValuePair(name).pipe(Flag.optional, Flag.map(Option.getOrElse((): Record<string, string> => ({}))))
 
 /** `preview`, for packs with item actions. */
-export const preview = (program: string) =>
+export const preview = (program: string, plugins: ReadonlyArray<Plugin<unknown>>, subject?: Preview.Subject) =>
   Command.make(
     "preview",
     {
       files: Argument.String("FILE").pipe(
-        Argument.withDescription("Manifests: YAML with any number of documents, JSON, or a List; - is standard input"),
+        Argument.withDescription(
+          "Manifests (YAML with any number of documents, JSON, or a List), or the tarball of a backup; - is standard input"
+        ),
         Argument.variadic({ min: 1 })
       ),
       namespaceMapping: keyValues("map-namespace").pipe(
@@ -50,7 +52,14 @@ export const preview = (program: string) =>
       output
     },
     Effect.fnUntraced(function* ({ files, namespaceMapping, output, restoreAnnotations }) {
-      const shown = yield* Preview.run({ executable: process.execPath, files, namespaceMapping, restoreAnnotations })
+      const shown = yield* Preview.run({
+        executable: process.execPath,
+        plugins,
+        subject,
+        files,
+        namespaceMapping,
+        restoreAnnotations
+      })
       yield* Console.log(
         output === "json"
           ? JSON.stringify(Render.toJson(shown), undefined, 2)
@@ -60,13 +69,17 @@ export const preview = (program: string) =>
     })
   ).pipe(
     Command.withDescription(
-      "Show what a Velero backup of these manifests would record and what a restore would change. Needs no cluster and changes none."
+      "Show what a Velero backup of these manifests would record and what a restore would change; or what a restore of a backup, by its tarball, would. Needs no cluster and changes none."
     ),
     Command.withExamples([
       { command: `${program} preview shop.yaml`, description: "Restore in place" },
       {
         command: `kubectl get -n shop cluster,backup,objectstore,pvc,svc,secret,deploy -o yaml | ${program} preview - --map-namespace shop=shop2`,
         description: "Restore a living namespace beside itself"
+      },
+      {
+        command: `velero backup download shop && ${program} preview shop-data.tar.gz`,
+        description: "Restore a backup that there is"
       }
     ])
   )
@@ -90,7 +103,7 @@ export const run = async (program: Program, args: ReadonlyArray<string>): Promis
       `${description} Velero starts this executable itself, from its plugin directory; by hand it has these commands.`
     ),
     Command.withSubcommands([
-      ...(commands ?? [preview(name)]),
+      ...(commands ?? [preview(name, plugins)]),
       pluginsCommand(name, plugins),
       ...installCommands(program)
     ])

@@ -1,5 +1,6 @@
 /**
- * What a backup would record and a restore would change, shown on anybody's manifests without a cluster.
+ * What a backup would record and a restore would change, shown on anybody's manifests without a cluster; or, of a backup that there
+ * is, what a restore would change.
  *
  * Nothing is simulated that the plugin does: its own executable is started as Velero starts it, an in-process API server
  * stands behind it with the objects of the manifests, and Velero's part is played by `testing/VeleroHost.ts`.
@@ -10,15 +11,35 @@ import * as Path from "node:path"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type { CallFailed, LogLine, PluginNotStarted } from "../go-plugin/Client.ts"
+import type { Resource } from "../kubernetes/Kubernetes.ts"
+import { groupResource } from "../kubernetes/Kubernetes.ts"
 import type { ManifestError } from "../kubernetes/Manifests.ts"
-import * as Manifests from "../kubernetes/Manifests.ts"
 import type { ApiServer, ApiServerError, KubernetesObject } from "../testing/ApiServer.ts"
 import * as ApiServers from "../testing/ApiServer.ts"
 import type { BackedUp, Entry, Restored } from "../testing/VeleroHost.ts"
 import * as VeleroHost from "../testing/VeleroHost.ts"
+import type { Plugin } from "../velero/Plugin.ts"
+import * as Messages from "../velero/wire/Messages.ts"
+import type { PluginNotLoaded, UnknownPlugin } from "../velero/wire/Registry.ts"
+import * as Plugins from "./Plugins.ts"
+import type { Input } from "./preview/Input.ts"
+import * as Inputs from "./preview/Input.ts"
+import type { Tarball, TarballError } from "./preview/Tarball.ts"
+
+/** What a pack is about. */
+export interface Subject {
+  /** The tarball of a backup without any of these is refused. */
+  readonly resource: Resource
+  /** What people call them, in the plural. */
+  readonly title: string
+  /** Resources that actions look for, besides those that they are called for. */
+  readonly lookedFor: ReadonlyArray<Resource>
+}
 
 export interface Options {
   readonly executable: string
+  readonly plugins: ReadonlyArray<Plugin<unknown>>
+  readonly subject: Subject | undefined
   /** `-` is standard input. */
   readonly files: ReadonlyArray<string>
   readonly namespaceMapping: Readonly<Record<string, string>>
@@ -43,9 +64,27 @@ const signalled = Effect.callback<never, Interrupted>((resume) => {
   })
 })
 
+/** The tarball holds nothing to preview. */
+export class NothingOfInterest extends Data.TaggedError("NothingOfInterest")<{
+  readonly tarball: Tarball
+  readonly subject: Subject
+}> {
+  override get message() {
+    const { entries, file, others } = this.tarball
+    const items = entries.length + [...others.values()].reduce((sum, count) => sum + count, 0)
+    const namespaces = [...new Set(entries.map(({ namespace }) => namespace))].filter((name) => name !== "").toSorted()
+    const seen = namespaces.length === 0 ? "" : ` (with namespace ${namespaces.join(", ")})`
+    const { resource, title } = this.subject
+    return `${file}: of its ${items} items${seen} none is one of ${title}. Name a backup of a namespace that has some, made with ${groupResource(resource)} among its resources`
+  }
+}
+
 /** Everything that there is to show. */
 export interface Preview {
   readonly namespaceMapping: Readonly<Record<string, string>>
+  /** The backup that was restored; `undefined`: that of the preview. */
+  readonly tarball: Tarball | undefined
+  /** Without items where there is a tarball. */
   readonly backup: { readonly items: ReadonlyArray<BackedUp>; readonly logs: ReadonlyArray<LogLine> }
   readonly restore: { readonly items: ReadonlyArray<Restored>; readonly logs: ReadonlyArray<LogLine> }
   /** Objects that the plugin itself wrote to the cluster. */
@@ -94,13 +133,14 @@ const writtenObjects = (cluster: ApiServer): ReadonlyArray<KubernetesObject> => 
   })
 }
 
-/** Backs up, loses what is not mapped elsewhere, restores. */
+/** Backs up what is given, but for a tarball; loses what is not mapped elsewhere; restores. */
 const show = (
   { executable, namespaceMapping, restoreAnnotations }: Options,
-  objects: ReadonlyArray<KubernetesObject>
+  { manifests, tarball }: Input
 ): Effect.Effect<Preview, ApiServerError | PluginNotStarted | CallFailed> =>
   Effect.scoped(
     Effect.gen(function* () {
+      const objects = manifests.map(placed)
       const cluster = yield* ApiServers.make({ objects, createNamespaces: true })
       const kubeconfig = yield* kubeconfigFile(cluster)
       const logs = { backup: [] as Array<LogLine>, restore: [] as Array<LogLine> }
@@ -111,30 +151,35 @@ const show = (
         onLog
       })
       const plugins = yield* VeleroHost.discover(options(() => {}))
-      const given = new Set(objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? ""}/${metadata.name}`))
-      const entries = cluster
-        .all()
-        .filter(({ kind, metadata }) => given.has(`${kind} ${metadata.namespace ?? ""}/${metadata.name}`))
-        .map((object) => VeleroHost.entryOf(JSON.stringify(object)))
-        .filter(isBackedUp)
 
-      const backedUp = yield* Effect.scoped(
-        Effect.flatMap(VeleroHost.manager(options((line) => logs.backup.push(line))), (manager) =>
-          VeleroHost.backup(manager, plugins, entries, { name: "preview" })
+      /** What was backed up. What is restored under its own name has to be gone first: the disaster. */
+      const backUp = Effect.gen(function* () {
+        const given = new Set(
+          objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? ""}/${metadata.name}`)
         )
-      )
-
-      // The disaster: what is restored under its own name has to be gone first.
-      for (const { after, before } of backedUp) {
-        if (after === undefined || namespaceMapping[before.namespace] !== undefined) continue
-        const { apiVersion, kind, metadata } = JSON.parse(before.text) as KubernetesObject
-        if (kind !== "Namespace" && kind !== "CustomResourceDefinition") {
-          cluster.remove(ApiServers.resourceOfKind(apiVersion, kind), metadata.namespace, metadata.name ?? "")
+        const entries = cluster
+          .all()
+          .filter(({ kind, metadata }) => given.has(`${kind} ${metadata.namespace ?? ""}/${metadata.name}`))
+          .map((object) => VeleroHost.entryOf(JSON.stringify(object)))
+          .filter(isBackedUp)
+        const items = yield* Effect.scoped(
+          Effect.flatMap(VeleroHost.manager(options((line) => logs.backup.push(line))), (manager) =>
+            VeleroHost.backup(manager, plugins, entries, { name: "preview" })
+          )
+        )
+        for (const { after, before } of items) {
+          if (after === undefined || namespaceMapping[before.namespace] !== undefined) continue
+          const { apiVersion, kind, metadata } = JSON.parse(before.text) as KubernetesObject
+          if (kind !== "Namespace" && kind !== "CustomResourceDefinition") {
+            cluster.remove(ApiServers.resourceOfKind(apiVersion, kind), metadata.namespace, metadata.name ?? "")
+          }
         }
-      }
+        return items
+      })
+      const backedUp = tarball === undefined ? yield* backUp : []
       cluster.clearRequests()
 
-      const stored = backedUp.flatMap(({ after }) => (after === undefined ? [] : [after]))
+      const stored = tarball?.entries ?? backedUp.flatMap(({ after }) => (after === undefined ? [] : [after]))
       const restored = yield* Effect.scoped(
         Effect.flatMap(VeleroHost.manager(options((line) => logs.restore.push(line))), (manager) =>
           VeleroHost.restore(manager, plugins, stored, cluster, {
@@ -146,6 +191,7 @@ const show = (
       )
       return {
         namespaceMapping,
+        tarball,
         backup: { items: backedUp, logs: logs.backup },
         restore: { items: restored, logs: logs.restore },
         written: writtenObjects(cluster)
@@ -153,14 +199,54 @@ const show = (
     })
   )
 
-/** The preview of manifests. */
+const restoreKinds: ReadonlyArray<string> = ["RestoreItemAction", "RestoreItemActionV2"]
+
+/** Items that a restore action is called for, or looks for. */
+const wanted = ({ namespaceMapping, plugins, subject }: Options) =>
+  Effect.map(Plugins.list(plugins), (listed) => {
+    const lookedFor = new Set(["namespaces", ...(subject?.lookedFor ?? []).map(groupResource)])
+    const applies = listed.flatMap(({ kind, selector }) =>
+      selector !== null && restoreKinds.includes(kind) ? [VeleroHost.appliesTo(Messages.selectorMessage(selector))] : []
+    )
+    return ({ namespace, resource, text }: Entry): boolean => {
+      if (lookedFor.has(resource)) return true
+      const object = JSON.parse(text) as KubernetesObject
+      return applies.some((isFor) => isFor(resource, namespaceMapping[namespace] ?? namespace, object))
+    }
+  })
+
+/** Reads what there is to preview. */
+const load = (options: Options) =>
+  Effect.gen(function* () {
+    const input = yield* Inputs.load(options.files, yield* wanted(options))
+    const { subject } = options
+    const { tarball } = input
+    if (tarball !== undefined && subject !== undefined) {
+      const name = groupResource(subject.resource)
+      if (!tarball.entries.some(({ resource }) => resource === name)) {
+        return yield* new NothingOfInterest({ tarball, subject })
+      }
+    }
+    return input
+  })
+
+/** The preview of manifests, or of a backup's tarball. */
 export const run = (
   options: Options
-): Effect.Effect<Preview, ManifestError | ApiServerError | PluginNotStarted | CallFailed | Interrupted> =>
+): Effect.Effect<
+  Preview,
+  | ManifestError
+  | TarballError
+  | NothingOfInterest
+  | UnknownPlugin
+  | PluginNotLoaded
+  | ApiServerError
+  | PluginNotStarted
+  | CallFailed
+  | Interrupted
+> =>
   // Reading comes first and alone: Ctrl-C ends it as always, and nothing is there to be removed.
-  Effect.flatMap(Manifests.load(options.files), (manifests) =>
-    Effect.raceFirst(show(options, (manifests as ReadonlyArray<KubernetesObject>).map(placed)), signalled)
-  )
+  Effect.flatMap(load(options), (input) => Effect.raceFirst(show(options, input), signalled))
 
 /** Whether any action failed on any item. */
 export const hasFailed = ({ backup, restore }: Preview): boolean =>

@@ -7,6 +7,8 @@ import type { KubernetesObject } from "../testing/ApiServer.ts"
 import type { BackedUp, Entry, Restored } from "../testing/VeleroHost.ts"
 import * as Json from "../velero/Json.ts"
 import type { Preview } from "./Preview.ts"
+import * as Clusters from "./preview/Clusters.ts"
+import type { Tarball } from "./preview/Tarball.ts"
 
 /** Colours, or none. */
 export interface Style {
@@ -70,13 +72,16 @@ export const yaml = (json: string): string => {
   return document.toString({ lineWidth: 0 })
 }
 
+/** What kubectl does not show either, unless it is asked to. */
+const withoutManagedFields = (json: string): string => Json.patch(json, [Json.remove(["metadata", "managedFields"])])
+
 const contextLines = 2
 
 /** Lines of a diff, each with its mark (`+`, `-` or a space); `…` between distant places. */
 const diff = (before: string, after: string): ReadonlyArray<string> =>
-  structuredPatch("", "", yaml(before), yaml(after), "", "", { context: contextLines }).hunks.flatMap(
-    ({ lines }, index) => [...(index === 0 ? [] : ["…"]), ...lines]
-  )
+  structuredPatch("", "", yaml(withoutManagedFields(before)), yaml(withoutManagedFields(after)), "", "", {
+    context: contextLines
+  }).hunks.flatMap(({ lines }, index) => [...(index === 0 ? [] : ["…"]), ...lines])
 
 /** Something to say of one or more objects. */
 interface Block {
@@ -183,9 +188,26 @@ const withoutBookkeeping = (object: KubernetesObject): string => {
   return JSON.stringify({ ...object, metadata })
 }
 
+const itemsOf = ({ entries, others }: Tarball): number =>
+  entries.length + [...others.values()].reduce((sum, count) => sum + count, 0)
+
+/** What the backup recorded, read off the tarball that it left. */
+const tarballLines = (preview: Preview, tarball: Tarball, look: Style): ReadonlyArray<string> => {
+  const marks = { info: look.faint, warn: look.warning, error: look.failure }
+  return [
+    look.strong(
+      `Backup: ${plural(itemsOf(tarball), "item")} in ${tarball.file}, ${itemsOf(tarball) - tarball.entries.length} of them for no plugin to look at`
+    ),
+    "",
+    ...Clusters.of(preview).flatMap(({ atBackup }) =>
+      atBackup.map(({ level, text }) => `  ${marks[level](level.padEnd(5))} ${text}`)
+    )
+  ]
+}
+
 /** The whole preview. */
 export const render = (preview: Preview, look: Style): string => {
-  const { backup, namespaceMapping, restore, written } = preview
+  const { backup, namespaceMapping, restore, tarball, written } = preview
   const changed = backup.items.flatMap(backupBlock)
   const restored = restore.items.flatMap(restoreBlock)
   const skipped = skipBlocks(restore)
@@ -194,11 +216,21 @@ export const render = (preview: Preview, look: Style): string => {
   const mapping = Object.entries(namespaceMapping)
   const into =
     mapping.length === 0
-      ? "in place, after the objects were lost"
-      : mapping.map(([from, to]) => `${from} into ${to}, beside the living one`).join(", ")
+      ? tarball === undefined
+        ? "in place, after the objects were lost"
+        : "in place"
+      : mapping
+          .map(([from, to]) => `${from} into ${to}${tarball === undefined ? ", beside the living one" : ""}`)
+          .join(", ")
   return [
-    look.strong(`Backup: ${plural(backup.items.length, "object")}, ${changed.length} recorded with more than it has`),
-    ...renderBlocks(changed, look),
+    ...(tarball === undefined
+      ? [
+          look.strong(
+            `Backup: ${plural(backup.items.length, "object")}, ${changed.length} recorded with more than it has`
+          ),
+          ...renderBlocks(changed, look)
+        ]
+      : tarballLines(preview, tarball, look)),
     "",
     look.strong(`Restore ${into}: ${restored.length} changed, ${skipped.length} left out, ${asIs.length} as they were`),
     ...renderBlocks(restored, look),
@@ -221,9 +253,9 @@ export const render = (preview: Preview, look: Style): string => {
       ...indent(yaml(withoutBookkeeping(object)).trimEnd().split("\n"), "    ").map(look.added)
     ]),
     "",
-    look.strong("Log of the backup"),
-    ...backup.logs.map((line) => logText(line, look)),
-    "",
+    ...(tarball === undefined
+      ? [look.strong("Log of the backup"), ...backup.logs.map((line) => logText(line, look)), ""]
+      : []),
     look.strong("Log of the restore"),
     ...restore.logs.map((line) => logText(line, look)),
     ""
@@ -231,11 +263,22 @@ export const render = (preview: Preview, look: Style): string => {
 }
 
 /** The same as data, for programs: Secrets are hidden here too. */
-export const toJson = ({ backup, namespaceMapping, restore, written }: Preview): unknown => {
+export const toJson = (preview: Preview): unknown => {
+  const { backup, namespaceMapping, restore, tarball, written } = preview
   const tree = (entry: Entry | undefined): unknown => (entry === undefined ? null : JSON.parse(hideSecrets(entry)))
   const identity = ({ kind, name, namespace, resource }: Entry) => ({ resource, kind, namespace, name })
   return {
     namespaceMapping,
+    tarball:
+      tarball === undefined
+        ? null
+        : {
+            file: tarball.file,
+            version: tarball.version,
+            items: itemsOf(tarball),
+            others: Object.fromEntries(tarball.others)
+          },
+    clusters: Clusters.of(preview),
     backup: {
       items: backup.items.map(({ actions, after, before, error }) => ({
         ...identity(before),

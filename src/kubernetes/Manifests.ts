@@ -171,19 +171,23 @@ export const parse = (file: string, text: string): Result.Result<ReadonlyArray<K
   return Result.succeed(objects)
 }
 
+/** What a file is called in errors: `-` is standard input. */
+export const nameOf = (file: string): string => (file === "-" ? "standard input" : file)
+
+/** The error of a file that the system does not give. */
+export const unreadable = (file: string, cause: unknown): ManifestError => {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new ManifestError({
+    file: nameOf(file),
+    detail: `cannot be read (${why}): name a file with manifests, or - for standard input`
+  })
+}
+
 const read = (file: string): Effect.Effect<string, ManifestError> =>
   Effect.try({
     try: () => Fs.readFileSync(file === "-" ? 0 : file, "utf8"),
-    catch: (cause) => {
-      const why = cause instanceof Error ? cause.message : String(cause)
-      return new ManifestError({
-        file: nameOf(file),
-        detail: `cannot be read (${why}): name a file with manifests, or - for standard input`
-      })
-    }
+    catch: (cause) => unreadable(file, cause)
   })
-
-const nameOf = (file: string): string => (file === "-" ? "standard input" : file)
 
 /** Objects of files, in order; `-` is standard input. */
 export const load = (files: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<KubernetesObject>, ManifestError> =>

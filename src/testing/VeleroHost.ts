@@ -104,7 +104,8 @@ const matchesResource = (names: ReadonlyArray<string>, resource: string, kind: s
   return names.map((name) => (spellings.includes(name) ? resource : name))
 }
 
-const appliesTo = (selector: ResourceSelector | undefined): Resolved["applies"] => {
+/** Whether an action with this selector is called for an object; `namespace` is that of the cluster which it lies in or comes to. */
+export const appliesTo = (selector: ResourceSelector | undefined): Resolved["applies"] => {
   const labels = Result.getOrElse(Selectors.labels(selector?.selector ?? ""), () => () => false)
   return (resource, namespace, object) =>
     includes(

@@ -69,7 +69,7 @@ export interface LaunchOptions {
   /** The whole environment. */
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
-  readonly stdin?: string
+  readonly stdin?: string | Uint8Array
 }
 
 export interface Launched {

@@ -14,6 +14,9 @@ import {
   run,
   temporaryDirectory
 } from "./Executable.ts"
+import * as Manifests from "../../src/kubernetes/Manifests.ts"
+import { entryOf } from "../../src/testing/VeleroHost.ts"
+import * as Tarballs from "../cli/Tarballs.ts"
 import * as Objects from "./Objects.ts"
 import { annotation, plugin, sourceIn } from "./World.ts"
 
@@ -35,7 +38,7 @@ const processesWith = (text: string): ReadonlyArray<string> =>
 interface PreviewOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
-  readonly stdin?: string
+  readonly stdin?: string | Uint8Array
 }
 
 /** Runs `preview`, in a temporary directory of its own that must be empty afterwards, without a process left. */
@@ -280,6 +283,150 @@ describe("preview reads", () => {
       const { code, stderr, stdout } = yield* preview([file])
       assert.deepStrictEqual([code, stdout], [1, ""])
       assert.match(stderr.trimEnd(), new RegExp(says.source, "s"))
+    })
+  )
+})
+
+describe("preview of a backup's tarball", () => {
+  /** What a backup of manifests would store, as Velero would; the values of Secrets are not hidden there. */
+  const stored = (file: string, change: (object: unknown) => unknown = (object) => object) =>
+    Effect.gen(function* () {
+      const originals = yield* Manifests.load([Path.join(repository, file)])
+      const objects = itemsOf(yield* json([file]), "backup").map(({ after, kind, name }) =>
+        change(kind === "Secret" ? originals.find((it) => it.kind === kind && it.metadata?.name === name) : after)
+      )
+      return yield* Effect.promise(() => Tarballs.backup(objects.map((object) => entryOf(JSON.stringify(object)))))
+    })
+
+  const inFile = (bytes: Buffer) =>
+    Effect.map(temporaryDirectory(), (directory) => {
+      const file = Path.join(directory, "whatever")
+      Fs.writeFileSync(file, bytes)
+      return file
+    })
+
+  it.live("shows what a restore of the manifests would, under whatever name it has", () =>
+    Effect.gen(function* () {
+      const file = yield* inFile(yield* stored(shop))
+      const shown = yield* json([file])
+      assert.deepStrictEqual(itemsOf(shown, "backup"), [])
+      // But for a volume that is no Cluster's, which no plugin is called for. Of the Namespace nothing lives.
+      assert.deepStrictEqual(count(itemsOf(shown, "restore")), { created: 13, skipped: 24 })
+      assert.deepStrictEqual(at(shown, "tarball", "others"), { persistentvolumeclaims: 1 })
+      assert.deepStrictEqual(at(shown, "tarball", "items"), 38)
+      assert.deepStrictEqual(at(shown, "clusters", 0, "recovery", "serverName"), "orders-v1")
+      const { code, stdout } = yield* preview([file])
+      assert.strictEqual(code, 0)
+      assert.include(stdout, "Restore in place: 2 changed, 24 left out, 11 as they were\n")
+      assert.match(stdout, /^Backup: 38 items in \S+whatever, 1 of them for no plugin to look at$/m)
+      assert.match(
+        stdout,
+        /^ {2}info {2}Cluster shop\/orders: \S+ records server name orders-v1 and backup 20261119T020003, which ended at 2026-11-19T02:01:41Z; stored at 20\S+Z$/m
+      )
+      assert.notInclude(stdout, "Log of the backup")
+    })
+  )
+
+  it.live("reads it from standard input, and restores into another namespace", () =>
+    Effect.gen(function* () {
+      const { code, stderr, stdout } = yield* preview(["-", "--map-namespace", "shop=shop2"], {
+        stdin: yield* stored(shop)
+      })
+      assert.deepStrictEqual([code, stderr], [0, ""])
+      assert.include(stdout, "Backup: 38 items in standard input, 1 of them")
+      assert.include(stdout, "Restore shop into shop2: 4 changed, 24 left out, 8 as they were")
+      assert.include(stdout, "  ConfigMap shop2/cnpg-velero-override\n")
+    })
+  )
+
+  it.live("restores on top of what manifests beside it say is there", () =>
+    Effect.gen(function* () {
+      const shown = yield* json([yield* inFile(yield* stored(shop)), shop])
+      assert.strictEqual(find(shown, "restore", "Cluster", "orders").outcome, "exists")
+      assert.deepStrictEqual(at(shown, "written"), [])
+    })
+  )
+
+  it.live("says so where the backup was made without the plugin", () =>
+    Effect.gen(function* () {
+      const bytes = yield* stored(shop, (object) => {
+        const { annotations: _, ...metadata } = at(object, "metadata") as Record<string, unknown>
+        return { ...(object as object), metadata }
+      })
+      const { code, stdout } = yield* preview([yield* inFile(bytes)])
+      assert.strictEqual(code, 0)
+      assert.match(
+        stdout,
+        /^ {2}warn {2}Cluster shop\/orders: \S+ records nothing: it was made without the plugin replicated\.com\/cnpg-backup-plugin\./m
+      )
+    })
+  )
+
+  it.live("refuses one without Clusters, and says which namespaces it has", () =>
+    Effect.gen(function* () {
+      const deployments = [entryOf(deployment("one")), entryOf(deployment("two"))]
+      const file = yield* inFile(yield* Effect.promise(() => Tarballs.backup(deployments)))
+      const { code, stderr, stdout } = yield* preview([file])
+      assert.deepStrictEqual([code, stdout], [1, ""])
+      assert.strictEqual(
+        stderr,
+        `velero-plugin-cnpg: ${file}: of its 2 items (with namespace shop) none is one of CloudNativePG's Clusters. Name a backup of a namespace that has some, made with clusters.postgresql.cnpg.io among its resources\n`
+      )
+    })
+  )
+
+  it.live(
+    "never holds it whole",
+    () =>
+      Effect.gen(function* () {
+        const megabytes = 600
+        const event = JSON.stringify({ kind: "Event", metadata: { name: "a" }, message: "x".repeat(2 ** 20) })
+        const cluster = entryOf(JSON.stringify(Objects.cluster("shop", "orders")))
+        const bytes = yield* Effect.promise(() =>
+          Tarballs.tar([
+            Tarballs.version,
+            [Tarballs.pathsOf(cluster)[0] ?? "", cluster.text],
+            ...Array.from(
+              { length: megabytes },
+              (_, index) => [`resources/events/cluster/${index}.json`, event] as const
+            )
+          ])
+        )
+        const started = yield* launch({ args: ["preview", yield* inFile(bytes)] })
+        let most = 0
+        const watch = Effect.sync(() => {
+          try {
+            const [, kilobytes] = /VmHWM:\s+(\d+)/.exec(Fs.readFileSync(`/proc/${started.pid}/status`, "utf8")) ?? []
+            most = Math.max(most, Number(kilobytes ?? 0) / 1024)
+          } catch {
+            // It has ended.
+          }
+        })
+        const { code } = yield* Effect.raceFirst(
+          started.exited,
+          Effect.forever(Effect.andThen(watch, Effect.sleep("20 millis")))
+        )
+        assert.deepStrictEqual([code, started.stderr()], [0, ""])
+        assert.include(started.stdout(), `Backup: ${megabytes + 1} items`)
+        assert.isAbove(most, 0)
+        assert.isBelow(most, megabytes * 0.7)
+      }),
+    60_000
+  )
+
+  it.live("refuses two, and one that is cut off", () =>
+    Effect.gen(function* () {
+      const bytes = yield* stored(shop)
+      const file = yield* inFile(bytes)
+      const two = yield* preview([file, file])
+      assert.deepStrictEqual([two.code, two.stdout], [1, ""])
+      assert.match(two.stderr, /A restore is of one backup: name one of them\n$/)
+      const half = yield* preview([yield* inFile(bytes.subarray(0, bytes.length / 2))])
+      assert.deepStrictEqual([half.code, half.stdout], [1, ""])
+      assert.match(
+        half.stderr,
+        /is damaged or cut off \(gzip: .*\)\. Download it again: velero backup download NAME\n$/
+      )
     })
   )
 })
