@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { Plugin } from "../velero/Plugin.ts"
+import * as Cluster from "./Cluster.ts"
 import { type Installable, installCommands } from "./InstallCommands.ts"
 import { hasColours, output } from "./Output.ts"
 import { pluginsCommand } from "./Plugins.ts"
@@ -27,10 +28,20 @@ class ActionFailed extends Data.TaggedError("ActionFailed") {
   }
 }
 
+/** There is nothing to preview. */
+class NothingGiven extends Data.TaggedError("NothingGiven")<{ readonly program: string }> {
+  override get message() {
+    return `name manifests or the tarball of a backup, or a cluster with --context NAME; more: ${this.program} preview --help`
+  }
+}
+
 const keyValues = (name: string) =>
   Flag.KeyValuePair(name).pipe(Flag.optional, Flag.map(Option.getOrElse((): Record<string, string> => ({}))))
 
-/** `preview`, for packs with item actions. */
+/** A flag that this pack does not have. */
+const absent = Flag.optional(Flag.Never)
+
+/** `preview`, for packs with item actions. Of a cluster only for those that are about something. */
 export const preview = (program: string, plugins: ReadonlyArray<Plugin<unknown>>, subject?: Preview.Subject) =>
   Command.make(
     "preview",
@@ -39,7 +50,7 @@ export const preview = (program: string, plugins: ReadonlyArray<Plugin<unknown>>
         Argument.withDescription(
           "Manifests (YAML with any number of documents, JSON, or a List), or the tarball of a backup; - is standard input"
         ),
-        Argument.variadic({ min: 1 })
+        Argument.variadic({ min: subject === undefined ? 1 : 0 })
       ),
       namespaceMapping: keyValues("map-namespace").pipe(
         Flag.withDescription("Restore namespace a into b, as velero restore create --namespace-mappings a:b does"),
@@ -49,16 +60,52 @@ export const preview = (program: string, plugins: ReadonlyArray<Plugin<unknown>>
         Flag.withDescription("Annotation of the Velero Restore, such as velero-cnpg/recover-from=volumes"),
         Flag.withMetavar("key=value")
       ),
+      context: subject === undefined ? absent : Cluster.context,
+      kubeconfig: subject === undefined ? absent : Cluster.kubeconfig,
+      namespace:
+        subject === undefined
+          ? absent
+          : Flag.String("namespace").pipe(
+              Flag.withAlias("n"),
+              Flag.optional,
+              Flag.withMetavar("NAMESPACE"),
+              Flag.withDescription(`Of the cluster, ${subject.title} of this namespace only (default: all)`)
+            ),
+      veleroNamespace: subject === undefined ? Flag.withDefault(Flag.Never, "velero") : Cluster.veleroNamespace,
       output
     },
-    Effect.fnUntraced(function* ({ files, namespaceMapping, output, restoreAnnotations }) {
+    Effect.fnUntraced(function* ({
+      context,
+      files,
+      kubeconfig,
+      namespace,
+      namespaceMapping,
+      output,
+      restoreAnnotations,
+      veleroNamespace
+    }) {
+      const isOfCluster = [context, kubeconfig, namespace].some(Option.isSome)
+      if (files.length === 0 && !isOfCluster) return yield* new NothingGiven({ program })
       const shown = yield* Preview.run({
         executable: process.execPath,
         plugins,
         subject,
         files,
         namespaceMapping,
-        restoreAnnotations
+        restoreAnnotations,
+        cluster:
+          isOfCluster && subject !== undefined
+            ? {
+                subject,
+                kubernetes: Cluster.layer({ context, kubeconfig }),
+                name: Option.match(context, {
+                  onNone: () => "the current context",
+                  onSome: (name) => `context ${name}`
+                }),
+                namespace: Option.getOrUndefined(namespace),
+                veleroNamespace
+              }
+            : undefined
       })
       yield* Console.log(
         output === "json"
@@ -69,7 +116,7 @@ export const preview = (program: string, plugins: ReadonlyArray<Plugin<unknown>>
     })
   ).pipe(
     Command.withDescription(
-      "Show what a Velero backup of these manifests would record and what a restore would change; or what a restore of a backup, by its tarball, would. Needs no cluster and changes none."
+      `Show what a Velero backup of these manifests${subject === undefined ? "" : " (or of a cluster)"} would record and what a restore would change; or what a restore of a backup, by its tarball, would. Nothing is changed anywhere.`
     ),
     Command.withExamples([
       { command: `${program} preview shop.yaml`, description: "Restore in place" },
@@ -80,7 +127,15 @@ export const preview = (program: string, plugins: ReadonlyArray<Plugin<unknown>>
       {
         command: `velero backup download shop && ${program} preview shop-data.tar.gz`,
         description: "Restore a backup that there is"
-      }
+      },
+      ...(subject === undefined
+        ? []
+        : [
+            {
+              command: `${program} preview --context production -n shop`,
+              description: "Lose a living namespace and restore it, on a copy"
+            }
+          ])
     ])
   )
 

@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Recoveries from "../cnpg/Recoveries.ts"
-import { Forbidden, Kubernetes, type KubernetesError } from "../kubernetes/Kubernetes.ts"
+import type { Kubernetes, KubernetesError } from "../kubernetes/Kubernetes.ts"
+import * as Cluster from "./Cluster.ts"
 import type { Diagnosis } from "./doctor/Clusters.ts"
 import * as Clusters from "./doctor/Clusters.ts"
 import type { Finding } from "./doctor/Finding.ts"
@@ -41,27 +42,6 @@ export interface Options {
   readonly namespace?: string | undefined
 }
 
-/** Here it is the reader who lacks a right, and not Velero. */
-const yours = (problem: KubernetesError): KubernetesError =>
-  problem._tag === "Forbidden" && problem.remedy === undefined
-    ? new Forbidden({ ...problem, remedy: "Run this as somebody who may" })
-    : problem
-
-const changesNothing = () => Effect.die(new Error("the doctor changes nothing"))
-
-/** The cluster, for somebody who only reads. */
-const readOnly = Layer.effect(
-  Kubernetes,
-  Effect.map(Kubernetes, ({ fold, get }) =>
-    Kubernetes.of({
-      get: (resource, namespace, name) => Effect.mapError(get(resource, namespace, name), yours),
-      fold: (resource, selection, initial, step) => Effect.mapError(fold(resource, selection, initial, step), yours),
-      apply: changesNothing,
-      delete: changesNothing
-    })
-  )
-)
-
 /** Reads the cluster. Fails where the Clusters themselves cannot be read. */
 export const examine = ({ namespace, veleroNamespace }: Options): Effect.Effect<Report, KubernetesError, Kubernetes> =>
   Effect.gen(function* () {
@@ -77,7 +57,7 @@ export const examine = ({ namespace, veleroNamespace }: Options): Effect.Effect<
       clusters,
       recoverable: findings.every(({ level }) => level !== "error") && clusters.every(({ recoverable }) => recoverable)
     }
-  }).pipe(Effect.provide(Layer.provideMerge(Recoveries.layer, readOnly)))
+  }).pipe(Effect.provide(Layer.provideMerge(Recoveries.layer, Cluster.readOnly)))
 
 const place = ({ deployment, image, namespace, version }: Installed): string =>
   `${version ?? "version unknown"}, Deployment ${namespace}/${deployment}, image ${image}`
@@ -166,23 +146,9 @@ export const doctor = (program: string) =>
   Command.make(
     "doctor",
     {
-      kubeconfig: Flag.String("kubeconfig").pipe(
-        Flag.optional,
-        Flag.withMetavar("FILE"),
-        Flag.withDescription(
-          "The kubeconfig (default: as kubectl: KUBECONFIG, ~/.kube/config, a pod's service account)"
-        )
-      ),
-      context: Flag.String("context").pipe(
-        Flag.optional,
-        Flag.withMetavar("NAME"),
-        Flag.withDescription("Context of the kubeconfig (default: its current one)")
-      ),
-      veleroNamespace: Flag.String("velero-namespace").pipe(
-        Flag.withDefault("velero"),
-        Flag.withMetavar("NAMESPACE"),
-        Flag.withDescription("Where Velero's server runs (default: velero)")
-      ),
+      kubeconfig: Cluster.kubeconfig,
+      context: Cluster.context,
+      veleroNamespace: Cluster.veleroNamespace,
       namespace: Flag.String("namespace").pipe(
         Flag.withAlias("n"),
         Flag.optional,
@@ -192,16 +158,8 @@ export const doctor = (program: string) =>
       output
     },
     Effect.fnUntraced(function* ({ context, kubeconfig, namespace, output, veleroNamespace }) {
-      const kubernetes = Layer.unwrap(
-        Effect.promise(async () =>
-          (await import("../kubernetes/ApiServer.ts")).layerWith({
-            kubeconfig: Option.getOrUndefined(kubeconfig),
-            context: Option.getOrUndefined(context)
-          })
-        )
-      )
       const report = yield* examine({ veleroNamespace, namespace: Option.getOrUndefined(namespace) }).pipe(
-        Effect.provide(kubernetes)
+        Effect.provide(Cluster.layer({ context, kubeconfig }))
       )
       yield* Console.log(
         output === "json" ? JSON.stringify(report, undefined, 2) : render(report, Render.style(hasColours()))

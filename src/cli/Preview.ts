@@ -10,8 +10,9 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type { CallFailed, LogLine, PluginNotStarted } from "../go-plugin/Client.ts"
-import type { Resource } from "../kubernetes/Kubernetes.ts"
+import type { Kubernetes, KubernetesError, Resource } from "../kubernetes/Kubernetes.ts"
 import { groupResource } from "../kubernetes/Kubernetes.ts"
 import type { ManifestError } from "../kubernetes/Manifests.ts"
 import type { ApiServer, ApiServerError, KubernetesObject } from "../testing/ApiServer.ts"
@@ -19,16 +20,17 @@ import * as ApiServers from "../testing/ApiServer.ts"
 import type { BackedUp, Entry, Restored } from "../testing/VeleroHost.ts"
 import * as VeleroHost from "../testing/VeleroHost.ts"
 import type { Plugin } from "../velero/Plugin.ts"
+import type { ResourceSelector } from "../velero/Resources.ts"
 import * as Messages from "../velero/wire/Messages.ts"
 import type { PluginNotLoaded, UnknownPlugin } from "../velero/wire/Registry.ts"
 import * as Plugins from "./Plugins.ts"
-import type { Input } from "./preview/Input.ts"
-import * as Inputs from "./preview/Input.ts"
+import * as Input from "./preview/Input.ts"
+import type { Living, NothingLiving } from "./preview/Living.ts"
 import type { Tarball, TarballError } from "./preview/Tarball.ts"
 
 /** What a pack is about. */
 export interface Subject {
-  /** The tarball of a backup without any of these is refused. */
+  /** Of a cluster, the namespaces that have one of these are previewed; the tarball of a backup without any is refused. */
   readonly resource: Resource
   /** What people call them, in the plural. */
   readonly title: string
@@ -42,6 +44,18 @@ export interface Options {
   readonly subject: Subject | undefined
   /** `-` is standard input. */
   readonly files: ReadonlyArray<string>
+  /** A cluster, instead of manifests, or to restore a tarball into. Only read. */
+  readonly cluster:
+    | {
+        readonly subject: Subject
+        readonly kubernetes: Layer.Layer<Kubernetes>
+        /** As people call it. */
+        readonly name: string
+        /** `undefined`: all. */
+        readonly namespace: string | undefined
+        readonly veleroNamespace: string
+      }
+    | undefined
   readonly namespaceMapping: Readonly<Record<string, string>>
   /** Annotations of the Velero Restore, such as `velero-cnpg/recover-from: volumes`. */
   readonly restoreAnnotations: Readonly<Record<string, string>>
@@ -79,11 +93,33 @@ export class NothingOfInterest extends Data.TaggedError("NothingOfInterest")<{
   }
 }
 
+/** What was asked for cannot be played. */
+export class Contradiction extends Data.TaggedError("Contradiction")<{ readonly problem: string }> {
+  override get message() {
+    return this.problem
+  }
+}
+
+/** What there is to play with. */
+interface Given extends Input.Files {
+  readonly living: (Living & { readonly name: string }) | undefined
+}
+
 /** Everything that there is to show. */
 export interface Preview {
   readonly namespaceMapping: Readonly<Record<string, string>>
   /** The backup that was restored; `undefined`: that of the preview. */
   readonly tarball: Tarball | undefined
+  /** The cluster that was read; `undefined`: none. */
+  readonly cluster:
+    | {
+        readonly name: string
+        /** Namespaces that were read. */
+        readonly namespaces: ReadonlyArray<string>
+        /** What could not be read, and why. */
+        readonly unread: ReadonlyArray<string>
+      }
+    | undefined
   /** Without items where there is a tarball. */
   readonly backup: { readonly items: ReadonlyArray<BackedUp>; readonly logs: ReadonlyArray<LogLine> }
   readonly restore: { readonly items: ReadonlyArray<Restored>; readonly logs: ReadonlyArray<LogLine> }
@@ -136,11 +172,11 @@ const writtenObjects = (cluster: ApiServer): ReadonlyArray<KubernetesObject> => 
 /** Backs up what is given, but for a tarball; loses what is not mapped elsewhere; restores. */
 const show = (
   { executable, namespaceMapping, restoreAnnotations }: Options,
-  { manifests, tarball }: Input
+  { living, manifests, tarball }: Given
 ): Effect.Effect<Preview, ApiServerError | PluginNotStarted | CallFailed> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const objects = manifests.map(placed)
+      const objects = [...(living?.objects ?? []), ...manifests].map(placed)
       const cluster = yield* ApiServers.make({ objects, createNamespaces: true })
       const kubeconfig = yield* kubeconfigFile(cluster)
       const logs = { backup: [] as Array<LogLine>, restore: [] as Array<LogLine> }
@@ -162,6 +198,7 @@ const show = (
           .filter(({ kind, metadata }) => given.has(`${kind} ${metadata.namespace ?? ""}/${metadata.name}`))
           .map((object) => VeleroHost.entryOf(JSON.stringify(object)))
           .filter(isBackedUp)
+          .filter(({ namespace }) => living === undefined || namespace === "" || living.namespaces.includes(namespace))
         const items = yield* Effect.scoped(
           Effect.flatMap(VeleroHost.manager(options((line) => logs.backup.push(line))), (manager) =>
             VeleroHost.backup(manager, plugins, entries, { name: "preview" })
@@ -192,6 +229,14 @@ const show = (
       return {
         namespaceMapping,
         tarball,
+        cluster:
+          living === undefined
+            ? undefined
+            : {
+                name: living.name,
+                namespaces: living.namespaces,
+                unread: living.unread.map(({ message }) => message)
+              },
         backup: { items: backedUp, logs: logs.backup },
         restore: { items: restored, logs: logs.restore },
         written: writtenObjects(cluster)
@@ -199,38 +244,91 @@ const show = (
     })
   )
 
-const restoreKinds: ReadonlyArray<string> = ["RestoreItemAction", "RestoreItemActionV2"]
+/** How actions of these kinds choose their items. */
+const selectorsOf = ({ plugins }: Options, kinds: ReadonlyArray<string>) =>
+  Effect.map(Plugins.list(plugins), (listed) =>
+    listed.flatMap(({ kind, selector }) => (selector !== null && kinds.includes(kind) ? [selector] : []))
+  )
 
-/** Items that a restore action is called for, or looks for. */
-const wanted = ({ namespaceMapping, plugins, subject }: Options) =>
-  Effect.map(Plugins.list(plugins), (listed) => {
-    const lookedFor = new Set(["namespaces", ...(subject?.lookedFor ?? []).map(groupResource)])
-    const applies = listed.flatMap(({ kind, selector }) =>
-      selector !== null && restoreKinds.includes(kind) ? [VeleroHost.appliesTo(Messages.selectorMessage(selector))] : []
+const backupKinds = ["BackupItemAction", "BackupItemActionV2"]
+const restoreKinds = ["RestoreItemAction", "RestoreItemActionV2"]
+
+/** Items that one of these actions is called for, or looks for. */
+const wanted = ({ namespaceMapping, subject }: Options, selectors: ReadonlyArray<ResourceSelector>) => {
+  const lookedFor = new Set(["namespaces", ...(subject?.lookedFor ?? []).map(groupResource)])
+  const applies = selectors.map((selector) => VeleroHost.appliesTo(Messages.selectorMessage(selector)))
+  return ({ namespace, resource, text }: Entry): boolean => {
+    if (lookedFor.has(resource)) return true
+    const object = JSON.parse(text) as KubernetesObject
+    return applies.some(
+      (isFor) => isFor(resource, namespace, object) || isFor(resource, namespaceMapping[namespace] ?? namespace, object)
     )
-    return ({ namespace, resource, text }: Entry): boolean => {
-      if (lookedFor.has(resource)) return true
-      const object = JSON.parse(text) as KubernetesObject
-      return applies.some((isFor) => isFor(resource, namespaceMapping[namespace] ?? namespace, object))
+  }
+}
+
+/** Resources of which these actions are called for some. */
+const resourcesOf = (selectors: ReadonlyArray<ResourceSelector>, { lookedFor }: Subject): ReadonlyArray<Resource> => {
+  const called = new Set(selectors.flatMap(({ includedResources = [] }) => includedResources))
+  const known = ApiServers.builtInResources.filter(({ group, kind, resource }) =>
+    [resource, kind.toLowerCase()].some((name) => called.has(name) || called.has(`${name}.${group}`))
+  )
+  const names = new Set(lookedFor.map(groupResource))
+  return [...lookedFor, ...known.filter((resource) => !names.has(groupResource(resource)))]
+}
+
+/** Reads the cluster: what a backup of its Clusters would find, or what a tarball's would come to. */
+const readCluster = (options: Options, { manifests, tarball }: Input.Files) =>
+  Effect.gen(function* () {
+    const { cluster, namespaceMapping } = options
+    if (cluster === undefined) return undefined
+    const { kubernetes, name, namespace, subject, veleroNamespace } = cluster
+    if (manifests.length > 0) {
+      return yield* new Contradiction({
+        problem: "name manifests or a cluster, not both; into a cluster only the tarball of a backup can be restored"
+      })
+    }
+    if (tarball !== undefined && namespace !== undefined) {
+      return yield* new Contradiction({
+        problem: "--namespace chooses what is backed up, and a tarball is a backup already: leave it out"
+      })
+    }
+    const targets = tarball?.entries
+      .filter(({ resource }) => resource === groupResource(subject.resource))
+      .map((entry) => namespaceMapping[entry.namespace] ?? entry.namespace)
+    const selectors = yield* selectorsOf(options, [...backupKinds, ...restoreKinds])
+    const [{ read }, { readOnly }] = yield* Effect.promise(() =>
+      Promise.all([import("./preview/Living.ts"), import("./Cluster.ts")])
+    )
+    const living = yield* read(subject, resourcesOf(selectors, subject), {
+      namespace,
+      veleroNamespace,
+      ...(targets === undefined ? {} : { targets: [...new Set(targets)] })
+    }).pipe(Effect.provide(Layer.provide(readOnly, kubernetes)))
+    const isWanted = wanted(options, selectors)
+    return {
+      ...living,
+      name,
+      objects: living.objects.filter((object) => isWanted(VeleroHost.entryOf(JSON.stringify(object))))
     }
   })
 
 /** Reads what there is to preview. */
 const load = (options: Options) =>
   Effect.gen(function* () {
-    const input = yield* Inputs.load(options.files, yield* wanted(options))
+    const selectors = yield* selectorsOf(options, restoreKinds)
+    const files = yield* Input.load(options.files, wanted(options, selectors))
     const { subject } = options
-    const { tarball } = input
+    const { tarball } = files
     if (tarball !== undefined && subject !== undefined) {
       const name = groupResource(subject.resource)
       if (!tarball.entries.some(({ resource }) => resource === name)) {
         return yield* new NothingOfInterest({ tarball, subject })
       }
     }
-    return input
+    return { ...files, living: yield* readCluster(options, files) }
   })
 
-/** The preview of manifests, or of a backup's tarball. */
+/** The preview of manifests, of a backup's tarball, or of a cluster. */
 export const run = (
   options: Options
 ): Effect.Effect<
@@ -238,6 +336,9 @@ export const run = (
   | ManifestError
   | TarballError
   | NothingOfInterest
+  | Contradiction
+  | KubernetesError
+  | NothingLiving
   | UnknownPlugin
   | PluginNotLoaded
   | ApiServerError

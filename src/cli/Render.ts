@@ -145,10 +145,13 @@ const withoutPlugins = ({ after, before }: Restored): Entry =>
     ? before
     : { ...before, text: Json.patch(before.text, [Json.set(["metadata", "namespace"], after.namespace)]) }
 
+/** Velero restores nothing over what exists, unless it is told to. A Namespace is only there to hold the others. */
+const isKept = ({ before, outcome }: Restored): boolean => outcome === "exists" && before.kind !== "Namespace"
+
 const restoreBlock = (restored: Restored): ReadonlyArray<Block> => {
   const { after, before, error } = restored
   if (error !== undefined) return [{ names: [nameOf(before)], lines: [`! not restored: ${error}`] }]
-  if (after === undefined) return []
+  if (after === undefined || isKept(restored)) return []
   const plain = withoutPlugins(restored)
   return plain.text === after.text
     ? []
@@ -205,24 +208,41 @@ const tarballLines = (preview: Preview, tarball: Tarball, look: Style): Readonly
   ]
 }
 
+/** The cluster that was read, and what of it could not be. */
+const clusterLines = (
+  { name, namespaces, unread }: NonNullable<Preview["cluster"]>,
+  look: Style
+): ReadonlyArray<string> => [
+  look.strong(`Cluster: ${name}, ${namespaces.length === 1 ? "namespace" : "namespaces"} ${namespaces.join(", ")}`),
+  "",
+  ...unread.map((why) => `  ${look.warning("warn ")} not looked at: ${why}`),
+  ...(unread.length === 0 ? [] : [""])
+]
+
 /** The whole preview. */
 export const render = (preview: Preview, look: Style): string => {
-  const { backup, namespaceMapping, restore, tarball, written } = preview
+  const { backup, cluster, namespaceMapping, restore, tarball, written } = preview
   const changed = backup.items.flatMap(backupBlock)
   const restored = restore.items.flatMap(restoreBlock)
   const skipped = skipBlocks(restore)
-  const asIs = restore.items.filter((item) => item.after !== undefined && restoreBlock(item).length === 0)
+  const kept = restore.items.filter(isKept)
+  const asIs = restore.items.filter(
+    (item) => item.after !== undefined && !isKept(item) && restoreBlock(item).length === 0
+  )
   const completed = restore.items.filter(({ outcome }) => outcome === "completed")
   const mapping = Object.entries(namespaceMapping)
   const into =
     mapping.length === 0
       ? tarball === undefined
         ? "in place, after the objects were lost"
-        : "in place"
+        : cluster === undefined
+          ? "in place"
+          : "into the cluster as it is"
       : mapping
           .map(([from, to]) => `${from} into ${to}${tarball === undefined ? ", beside the living one" : ""}`)
           .join(", ")
   return [
+    ...(cluster === undefined ? [] : clusterLines(cluster, look)),
     ...(tarball === undefined
       ? [
           look.strong(
@@ -232,13 +252,22 @@ export const render = (preview: Preview, look: Style): string => {
         ]
       : tarballLines(preview, tarball, look)),
     "",
-    look.strong(`Restore ${into}: ${restored.length} changed, ${skipped.length} left out, ${asIs.length} as they were`),
+    look.strong(
+      `Restore ${into}: ${restored.length} changed, ${skipped.length} left out, ${asIs.length} as they were${kept.length === 0 ? "" : `, ${kept.length} not restored since they live`}`
+    ),
     ...renderBlocks(restored, look),
     ...(skipped.length === 0 ? [] : ["", look.strong("Left out, for the operator to make anew or not at all")]),
     ...renderBlocks(skipped, look),
     ...(asIs.length === 0
       ? []
       : ["", look.strong("Restored as they were"), `  ${list(asIs.map(({ before }) => nameOf(before)))}`]),
+    ...(kept.length === 0
+      ? []
+      : [
+          "",
+          look.strong("Not restored by Velero, since they live"),
+          `  ${list(kept.map(({ after, before }) => nameOf(after ?? before)))}`
+        ]),
     ...(completed.length === 0
       ? []
       : [
@@ -264,7 +293,7 @@ export const render = (preview: Preview, look: Style): string => {
 
 /** The same as data, for programs: Secrets are hidden here too. */
 export const toJson = (preview: Preview): unknown => {
-  const { backup, namespaceMapping, restore, tarball, written } = preview
+  const { backup, cluster, namespaceMapping, restore, tarball, written } = preview
   const tree = (entry: Entry | undefined): unknown => (entry === undefined ? null : JSON.parse(hideSecrets(entry)))
   const identity = ({ kind, name, namespace, resource }: Entry) => ({ resource, kind, namespace, name })
   return {
@@ -278,6 +307,7 @@ export const toJson = (preview: Preview): unknown => {
             items: itemsOf(tarball),
             others: Object.fromEntries(tarball.others)
           },
+    cluster: cluster ?? null,
     clusters: Clusters.of(preview),
     backup: {
       items: backup.items.map(({ actions, after, before, error }) => ({

@@ -49,7 +49,8 @@ const ConfigMap = Schema.Struct({
 /** A ConfigMap that configures plugins. */
 export interface ConfigMap extends Schema.Schema.Type<typeof ConfigMap> {}
 
-const pluginConfigLabel = "velero.io/plugin-config"
+/** On every ConfigMap that configures a plugin, with an empty value. */
+export const pluginConfigLabel = "velero.io/plugin-config"
 
 /**
  * Finds the ConfigMaps of plugins.

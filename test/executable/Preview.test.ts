@@ -15,6 +15,7 @@ import {
   temporaryDirectory
 } from "./Executable.ts"
 import * as Manifests from "../../src/kubernetes/Manifests.ts"
+import * as ApiServer from "../../src/testing/ApiServer.ts"
 import { entryOf } from "../../src/testing/VeleroHost.ts"
 import * as Tarballs from "../cli/Tarballs.ts"
 import * as Objects from "./Objects.ts"
@@ -427,6 +428,162 @@ describe("preview of a backup's tarball", () => {
         half.stderr,
         /is damaged or cut off \(gzip: .*\)\. Download it again: velero backup download NAME\n$/
       )
+    })
+  )
+})
+
+describe("preview of a living cluster", () => {
+  /** A cluster with these objects, and the kubeconfig of it, beside a context that leads nowhere. */
+  const living = (objects: ReadonlyArray<unknown>, options: ApiServer.Options = {}) =>
+    Effect.gen(function* () {
+      const server = yield* ApiServer.make({
+        ...options,
+        objects: objects as ReadonlyArray<ApiServer.KubernetesObject>
+      })
+      const config = JSON.parse(server.kubeconfig) as Record<"clusters" | "contexts", ReadonlyArray<unknown>>
+      const directory = yield* temporaryDirectory()
+      const kubeconfig = written(
+        directory,
+        "config",
+        JSON.stringify({
+          ...config,
+          clusters: [...config.clusters, { name: "nowhere", cluster: { server: "http://127.0.0.1:9" } }],
+          contexts: [...config.contexts, { name: "nowhere", context: { cluster: "nowhere", user: "in-process" } }]
+        })
+      )
+      return { server, flags: ["--kubeconfig", kubeconfig] }
+    })
+
+  const objectsOf = (file: string) => Manifests.load([Path.join(repository, file)])
+
+  it.live("shows what its manifests would, and calls no verb but get and list", () =>
+    Effect.gen(function* () {
+      const objects = yield* objectsOf(shop)
+      const { flags, server } = yield* living(objects)
+      const before = JSON.stringify(server.all())
+      const shown = yield* json([...flags, "--context", "in-process"])
+      // But for a volume that is no Cluster's, which no plugin is called for.
+      assert.deepStrictEqual(count(itemsOf(shown, "restore")), { created: 12, exists: 1, skipped: 24 })
+      assert.strictEqual(at(shown, "cluster", "name"), "context in-process")
+      assert.deepStrictEqual(at(shown, "cluster", "namespaces"), ["shop"])
+      assert.deepStrictEqual(at(shown, "clusters", 0, "recovery", "serverName"), "orders-v1")
+
+      const { stdout } = yield* preview([...flags, "--map-namespace", "shop=shop2", "-n", "shop"])
+      assert.include(stdout, "Cluster: the current context, namespace shop\n")
+      assert.include(stdout, "Restore shop into shop2, beside the living one: 4 changed, 24 left out, 8 as they were\n")
+      yield* preview([...flags, "--annotate-restore", `${annotation.recoverFrom}=tape`])
+
+      const requests = server.requests()
+      assert.isAbove(requests.length, 60)
+      assert.deepStrictEqual([...new Set(requests.map(({ method }) => method))], ["GET"])
+      assert.strictEqual(JSON.stringify(server.all()), before)
+    })
+  )
+
+  it.live("backs up the Clusters of one namespace, and keeps clear of all others", () =>
+    Effect.gen(function* () {
+      const other = Objects.cluster("elsewhere", "other")
+      const { flags } = yield* living([...(yield* objectsOf(shop)), other, Objects.deployment("elsewhere", "web", [])])
+      const one = yield* json([...flags, "--namespace", "shop"])
+      assert.deepStrictEqual([...new Set(itemsOf(one, "backup").map(({ namespace }) => namespace))].toSorted(), [
+        "",
+        "shop"
+      ])
+      const all = yield* json([...flags])
+      assert.deepStrictEqual(at(all, "cluster", "namespaces"), ["elsewhere", "shop"])
+      assert.deepStrictEqual(find(all, "restore", "Cluster", "other").outcome, "created")
+      assert.deepStrictEqual(find(all, "restore", "Deployment", "web").outcome, "created")
+    })
+  )
+
+  it.live("plays by the plugins' configuration in Velero's namespace, wherever that is", () =>
+    Effect.gen(function* () {
+      const config = Objects.pluginConfig("c", plugin.deploymentRestore, { initContainers: "other" })
+      const { flags } = yield* living([
+        Objects.cluster("shop", "orders"),
+        Objects.deployment("shop", "web", ["wait-for-migration-job"]),
+        { ...config, metadata: { ...config.metadata, namespace: "backups" } }
+      ])
+      const changed = (args: ReadonlyArray<string>) =>
+        Effect.map(json([...flags, ...args]), (shown) => at(find(shown, "restore", "Deployment", "web"), "changed"))
+      assert.strictEqual(yield* changed([]), true)
+      assert.strictEqual(yield* changed(["--velero-namespace", "backups"]), false)
+    })
+  )
+
+  it.live("goes on where it may not read a kind, and says so", () =>
+    Effect.gen(function* () {
+      const { flags } = yield* living(yield* objectsOf(shop), {
+        authorize: ({ namespace, resource }) =>
+          !["secrets", "namespaces"].includes(resource) && (resource !== "clusters" || !!namespace)
+      })
+      const { code, stderr, stdout } = yield* preview([...flags, "-n", "shop"])
+      assert.deepStrictEqual([code, stderr], [0, ""])
+      assert.match(
+        stdout,
+        /^ {2}warn {2}not looked at: may not list secrets shop \(.*\)\. Run this as somebody who may$/m
+      )
+      assert.include(stdout, "  Cluster shop/orders\n")
+      const all = yield* preview([...flags])
+      assert.deepStrictEqual([all.code, all.stdout], [1, ""])
+      assert.match(all.stderr, /may not list clusters\.postgresql\.cnpg\.io .*Run this as somebody who may\n$/)
+    })
+  )
+
+  it.live("restores a tarball into it, on top of what lives", () =>
+    Effect.gen(function* () {
+      const { flags, server } = yield* living(yield* objectsOf(shop))
+      const stored = itemsOf(yield* json([shop]), "backup").map(({ after }) => entryOf(JSON.stringify(after)))
+      const file = written(yield* temporaryDirectory(), "t", "")
+      Fs.writeFileSync(file, yield* Effect.promise(() => Tarballs.backup(stored)))
+      const { code, stdout } = yield* preview([file, ...flags])
+      assert.strictEqual(code, 0)
+      assert.match(
+        stdout,
+        /^Restore into the cluster as it is: 0 changed, 24 left out, 1 as they were, 12 not restored since they live$/m
+      )
+      assert.match(stdout, /^Not restored by Velero, since they live\n {2}.*Cluster shop\/orders/m)
+      assert.notInclude(stdout, "Written to the cluster")
+      const beside = yield* preview([file, ...flags, "--map-namespace", "shop=shop2"])
+      assert.include(beside.stdout, "  ConfigMap shop2/cnpg-velero-override\n")
+      assert.deepStrictEqual([...new Set(server.requests().map(({ method }) => method))], ["GET"])
+    })
+  )
+
+  it.live.each([
+    {
+      name: "an unknown context",
+      args: ["--context", "production"],
+      says: /there is no context production; there are in-process, nowhere\./
+    },
+    {
+      name: "a cluster that does not answer",
+      args: ["--context", "nowhere"],
+      says: /cannot be reached: .*ECONNREFUSED/
+    },
+    {
+      name: "a namespace without Clusters",
+      args: ["-n", "velero"],
+      says: /none of CloudNativePG's Clusters in namespace velero, but in shop: choose with --namespace and --context/
+    },
+    { name: "manifests besides", args: [shop], says: /name manifests or a cluster, not both/ }
+  ])("fails with what to do: $name", ({ args, says }) =>
+    Effect.gen(function* () {
+      const { flags } = yield* living([Objects.cluster("shop", "orders")])
+      const { code, stderr, stdout } = yield* preview([...flags, ...args], {
+        env: { KUBERNETES_CALL_TIMEOUT: "1 second" }
+      })
+      assert.deepStrictEqual([code, stdout], [1, ""])
+      assert.match(stderr, says)
+    })
+  )
+
+  it.live("fails where there are none at all", () =>
+    Effect.gen(function* () {
+      const { flags } = yield* living([])
+      const { code, stderr } = yield* preview(flags)
+      assert.strictEqual(code, 1)
+      assert.match(stderr, /there are none of CloudNativePG's Clusters in the cluster: choose another with --context/)
     })
   )
 })

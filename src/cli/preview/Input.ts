@@ -1,4 +1,4 @@
-/** What the preview is given: manifests, and perhaps the tarball of a backup. Which of them a file is, its content tells. */
+/** The files that a preview is given: manifests, and perhaps the tarball of a backup. Which of them a file is, its content tells. */
 import * as Fs from "node:fs"
 import * as Effect from "effect/Effect"
 import type { ManifestError } from "../../kubernetes/Manifests.ts"
@@ -7,7 +7,7 @@ import type { KubernetesObject } from "../../testing/ApiServer.ts"
 import type { Entry } from "../../testing/VeleroHost.ts"
 import type { Tarball, TarballError } from "./Tarball.ts"
 
-export interface Input {
+export interface Files {
   readonly manifests: ReadonlyArray<KubernetesObject>
   readonly tarball: Tarball | undefined
 }
@@ -36,7 +36,7 @@ const isGzip = (beginning: Uint8Array): boolean => beginning[0] === 0x1f && begi
 const readOne = (
   file: string,
   isWanted: (entry: Entry) => boolean
-): Effect.Effect<Input, ManifestError | TarballError> =>
+): Effect.Effect<Files, ManifestError | TarballError> =>
   Effect.gen(function* () {
     const name = Manifests.nameOf(file)
     const rest = (file === "-" ? Fs.createReadStream("", { fd: 0, autoClose: false }) : Fs.createReadStream(file))[
@@ -62,7 +62,7 @@ const readOne = (
 export const load = (
   files: ReadonlyArray<string>,
   isWanted: (entry: Entry) => boolean
-): Effect.Effect<Input, ManifestError | TarballError> =>
+): Effect.Effect<Files, ManifestError | TarballError> =>
   Effect.gen(function* () {
     const inputs = yield* Effect.forEach(files, (file) => readOne(file, isWanted))
     const [tarball, second] = inputs.flatMap(({ tarball }) => (tarball === undefined ? [] : [tarball]))
