@@ -107,7 +107,7 @@ export const program: Program<Services | Kubernetes> = {
         version,
         packs: executables,
         plugins,
-        commands: [preview(name, plugins, subject), doctor(name)]
+        commands: [preview({ name, plugins, version }, subject), doctor(name)]
       },
       args
     )

@@ -10,15 +10,17 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Data from "effect/Data"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { Plugin } from "../velero/Plugin.ts"
 import * as Cluster from "./Cluster.ts"
 import { type Installable, installCommands } from "./InstallCommands.ts"
-import { hasColours, output } from "./Output.ts"
+import { hasColours, outputWithPage } from "./Output.ts"
 import { pluginsCommand } from "./Plugins.ts"
 import * as Preview from "./Preview.ts"
+import type * as Html from "./preview/Html.ts"
 import * as Render from "./Render.ts"
 
 /** The preview was shown, and an action failed in it. */
@@ -41,8 +43,26 @@ const keyValues = (name: string) =>
 /** A flag that this pack does not have. */
 const absent = Flag.optional(Flag.Never)
 
+/** A preview, as it was asked for. */
+const printed = (shown: Preview.Preview, output: "text" | "json" | "html", by: Omit<Html.Origin, "at">) =>
+  Effect.gen(function* () {
+    switch (output) {
+      case "json":
+        return JSON.stringify(Render.toJson(shown), undefined, 2)
+      case "html": {
+        const { page } = yield* Effect.promise(() => import("./preview/Html.ts"))
+        return page(shown, { ...by, at: DateTime.formatIso(yield* DateTime.now) }).trimEnd()
+      }
+      case "text":
+        return Render.render(shown, Render.style(hasColours()))
+    }
+  })
+
+/** The pack that a preview is of. */
+export type Previewed = Pick<Program, "name" | "plugins" | "version">
+
 /** `preview`, for packs with item actions. Of a cluster only for those that are about something. */
-export const preview = (program: string, plugins: ReadonlyArray<Plugin<unknown>>, subject?: Preview.Subject) =>
+export const preview = ({ name: program, plugins, version }: Previewed, subject?: Preview.Subject) =>
   Command.make(
     "preview",
     {
@@ -72,7 +92,7 @@ export const preview = (program: string, plugins: ReadonlyArray<Plugin<unknown>>
               Flag.withDescription(`Of the cluster, ${subject.title} of this namespace only (default: all)`)
             ),
       veleroNamespace: subject === undefined ? Flag.withDefault(Flag.Never, "velero") : Cluster.veleroNamespace,
-      output
+      output: outputWithPage
     },
     Effect.fnUntraced(function* ({
       context,
@@ -107,11 +127,7 @@ export const preview = (program: string, plugins: ReadonlyArray<Plugin<unknown>>
               }
             : undefined
       })
-      yield* Console.log(
-        output === "json"
-          ? JSON.stringify(Render.toJson(shown), undefined, 2)
-          : Render.render(shown, Render.style(hasColours()))
-      )
+      yield* Console.log(yield* printed(shown, output, { program, version }))
       if (Preview.hasFailed(shown)) return yield* new ActionFailed()
     })
   ).pipe(
@@ -127,6 +143,10 @@ export const preview = (program: string, plugins: ReadonlyArray<Plugin<unknown>>
       {
         command: `velero backup download shop && ${program} preview shop-data.tar.gz`,
         description: "Restore a backup that there is"
+      },
+      {
+        command: `${program} preview shop.yaml -o html > preview.html`,
+        description: "A page for a review or a change ticket"
       },
       ...(subject === undefined
         ? []
@@ -158,7 +178,7 @@ export const run = async (program: Program, args: ReadonlyArray<string>): Promis
       `${description} Velero starts this executable itself, from its plugin directory; by hand it has these commands.`
     ),
     Command.withSubcommands([
-      ...(commands ?? [preview(name, plugins)]),
+      ...(commands ?? [preview(program)]),
       pluginsCommand(name, plugins),
       ...installCommands(program)
     ])

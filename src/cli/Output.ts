@@ -8,6 +8,13 @@ export const output = Flag.Literals("output", ["text", "json"]).pipe(
   Flag.withDescription("text for people, json for programs")
 )
 
+/** The same, or `--output html`. */
+export const outputWithPage = Flag.Literals("output", ["text", "json", "html"]).pipe(
+  Flag.withAlias("o"),
+  Flag.withDefault("text"),
+  Flag.withDescription("text for people, json for programs, html for a page that is whole by itself")
+)
+
 /** Whether somebody looks at a terminal that shows them. */
 export const hasColours = (): boolean => process.stdout.isTTY === true && !process.env["NO_COLOR"]
 

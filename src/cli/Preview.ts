@@ -15,6 +15,7 @@ import type { CallFailed, LogLine, PluginNotStarted } from "../go-plugin/Client.
 import type { Kubernetes, KubernetesError, Resource } from "../kubernetes/Kubernetes.ts"
 import { groupResource } from "../kubernetes/Kubernetes.ts"
 import type { ManifestError } from "../kubernetes/Manifests.ts"
+import * as Manifests from "../kubernetes/Manifests.ts"
 import type { ApiServer, ApiServerError, KubernetesObject } from "../testing/ApiServer.ts"
 import * as ApiServers from "../testing/ApiServer.ts"
 import type { BackedUp, Entry, Restored } from "../testing/VeleroHost.ts"
@@ -107,6 +108,9 @@ interface Given extends Input.Files {
 
 /** Everything that there is to show. */
 export interface Preview {
+  /** What was read, as people call it. */
+  readonly files: ReadonlyArray<string>
+  readonly restoreAnnotations: Readonly<Record<string, string>>
   readonly namespaceMapping: Readonly<Record<string, string>>
   /** The backup that was restored; `undefined`: that of the preview. */
   readonly tarball: Tarball | undefined
@@ -171,7 +175,7 @@ const writtenObjects = (cluster: ApiServer): ReadonlyArray<KubernetesObject> => 
 
 /** Backs up what is given, but for a tarball; loses what is not mapped elsewhere; restores. */
 const show = (
-  { executable, namespaceMapping, restoreAnnotations }: Options,
+  { executable, files, namespaceMapping, restoreAnnotations }: Options,
   { living, manifests, tarball }: Given
 ): Effect.Effect<Preview, ApiServerError | PluginNotStarted | CallFailed> =>
   Effect.scoped(
@@ -227,6 +231,8 @@ const show = (
         )
       )
       return {
+        files: files.map(Manifests.nameOf),
+        restoreAnnotations,
         namespaceMapping,
         tarball,
         cluster:

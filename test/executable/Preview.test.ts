@@ -212,6 +212,39 @@ describe("preview as JSON", () => {
   )
 })
 
+describe("preview as a page", () => {
+  it.live("is whole by itself, and says what, when and by which version", () =>
+    Effect.gen(function* () {
+      const { code, stderr, stdout } = yield* preview([shop, "-o", "html", "--map-namespace", "shop=shop2"])
+      assert.deepStrictEqual([code, stderr], [0, ""])
+      assert.match(stdout, /^<!doctype html>\s+<html lang="en">.*<\/html>\n$/s)
+      assert.notMatch(stdout, /<script|<link|<img|src=|href=|url\(/)
+      assert.match(stdout, /What Velero and its plugins would do with the manifests of examples\/shop\.yaml\./)
+      assert.match(stdout, /<dt>Made<\/dt>\s*<dd>20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC<\/dd>/)
+      assert.match(stdout, /<dt>By<\/dt>\s*<dd>velero-plugin-cnpg \d+\.\d+\.\d+\S*<\/dd>/)
+      assert.include(stdout, "Cluster shop/orders recovers as shop2/orders")
+      assert.match(
+        stdout,
+        /<li class="info">Cluster shop\/orders recovers in namespace shop2 from server name orders-v1, /
+      )
+      assert.match(stdout, /<li class="info">Cluster shop\/orders: recorded server name orders-v1 and backup 2026/)
+      assert.include(stdout, "<svg")
+      assert.include(stdout, "ends at the end of the archive")
+    })
+  )
+
+  it.live("shows what failed, and exits with 1", () =>
+    Effect.gen(function* () {
+      const wrong = ["--annotate-restore", `${annotation.recoverFrom}=<b>tape</b>`]
+      const { code, stdout } = yield* preview([shop, "--output", "html", ...wrong])
+      assert.strictEqual(code, 1)
+      assert.include(stdout, "An action failed on 14 items; the Cluster does not recover from an archive")
+      assert.include(stdout, "&lt;b&gt;tape&lt;/b&gt;")
+      assert.notInclude(stdout, "<b>tape")
+    })
+  )
+})
+
 describe("preview, where its reader goes away early,", () => {
   it.live("ends, and leaves nothing behind", () =>
     Effect.gen(function* () {
@@ -611,7 +644,9 @@ describe("preview hides", () => {
     { name: "text", args: [] },
     { name: "text, mapped", args: ["--map-namespace", "shop=shop2"] },
     { name: "JSON", args: ["-o", "json"] },
-    { name: "JSON, mapped", args: ["-o", "json", "--map-namespace", "shop=shop2"] }
+    { name: "JSON, mapped", args: ["-o", "json", "--map-namespace", "shop=shop2"] },
+    { name: "a page", args: ["-o", "html"] },
+    { name: "a page, mapped", args: ["-o", "html", "--map-namespace", "shop=shop2"] }
   ])("every value of every Secret: $name", ({ args }) =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory()
@@ -632,7 +667,8 @@ describe("preview hides", () => {
         const text = Buffer.from(value, "base64").toString("utf8")
         if (/fake/i.test(text)) assert.notInclude(stdout, text)
       }
-      assert.include(stdout, args.length === 0 ? "orders-store-s3" : "<hidden")
+      const isText = args.length === 0 || args.includes("html")
+      assert.include(stdout, isText ? "orders-store-s3" : "<hidden")
     })
   )
 })

@@ -121,10 +121,15 @@ const backupsOf = ({ name, namespace }: Entry, entries: ReadonlyArray<Entry>): R
 
 const levels: Readonly<Record<string, Statement["level"]>> = { warn: "warn", error: "error" }
 
-/** What plugins logged of an item. */
+/** What plugins logged of an item, which they name `Pod` or `Cluster.postgresql.cnpg.io`. */
 const said = ({ kind, name, namespace }: Entry, logs: ReadonlyArray<LogLine>): ReadonlyArray<Statement> =>
   logs
-    .filter(({ fields }) => fields["resource"] === kind && fields["name"] === name && fields["namespace"] === namespace)
+    .filter(
+      ({ fields }) =>
+        String(fields["resource"]).split(".")[0] === kind &&
+        fields["name"] === name &&
+        fields["namespace"] === namespace
+    )
     .map(({ level, message }) => ({ level: levels[level] ?? "info", text: message }))
 
 /** What a recovery reads, of the Cluster as it was restored. */
