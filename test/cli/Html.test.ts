@@ -159,6 +159,7 @@ describe("the time line", () => {
     method: "plugin",
     startedAt: null,
     stoppedAt,
+    isUsable: true,
     ...more
   })
 
@@ -179,9 +180,9 @@ describe("the time line", () => {
       backup("one", "2026-11-17T02:00:00Z"),
       backup("two", "2026-11-18T02:00:00Z"),
       backup("three", "2026-11-19T02:00:00Z"),
-      backup("snapshot", "2026-11-19T03:00:00Z", { method: "volumeSnapshot" }),
-      backup("broken", "2026-11-19T04:00:00Z", { phase: "failed" }),
-      backup("running", null, { phase: "started" })
+      backup("snapshot", "2026-11-19T03:00:00Z", { method: "volumeSnapshot", isUsable: false }),
+      backup("broken", "2026-11-19T04:00:00Z", { phase: "failed", isUsable: false }),
+      backup("running", null, { phase: "started", isUsable: false })
     ],
     atBackup: [],
     atRestore: [],

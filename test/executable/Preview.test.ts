@@ -114,6 +114,8 @@ describe("preview as text", () => {
       assert.match(stdout, /^ {4}\+ {8}serverName: orders-20\d{6}-\d{6}$/m)
       assert.match(stdout, /^ {6}read_from_server_name: orders-v1$/m)
       assert.notInclude(stdout, "\u001b")
+      // Which the API server of the preview has made up.
+      assert.notMatch(stdout, /^ {5}\s+(resourceVersion|generation|creationTimestamp|uid):/m)
     })
   )
 
@@ -154,6 +156,12 @@ describe("preview as JSON", () => {
         at(cluster, "spec", "plugins", 0, "parameters", "serverName")
       )
       assert.strictEqual((at(shown, "written") as ReadonlyArray<unknown>).length, 1)
+      assert.deepStrictEqual(
+        (at(shown, "clusters", 0, "backups") as ReadonlyArray<{ name: string; isUsable: boolean }>).flatMap(
+          ({ isUsable, name }) => (isUsable ? [name] : [])
+        ),
+        ["orders-daily-20261117100512", "orders-daily-20261118020000", "orders-daily-20261119020000"]
+      )
       for (const part of ["backup", "restore"]) {
         for (const line of at(shown, part, "logs") as ReadonlyArray<unknown>) {
           assert.strictEqual(at(line, "level"), "info", JSON.stringify(line))

@@ -9,7 +9,13 @@ import * as Archive from "../../cnpg/Archive.ts"
 import { type Cluster, decodeCluster } from "../../cnpg/Cluster.ts"
 import { annotation, plugin, resources } from "../../cnpg/Names.ts"
 import type { LogLine } from "../../go-plugin/Client.ts"
-import { groupResource, type Resource, resources as coreResources } from "../../kubernetes/Kubernetes.ts"
+import * as RecordedBackup from "../../cnpg/RecordedBackup.ts"
+import {
+  groupResource,
+  type KubernetesObject,
+  type Resource,
+  resources as coreResources
+} from "../../kubernetes/Kubernetes.ts"
 import type { Entry, Restored } from "../../testing/VeleroHost.ts"
 import * as View from "../../velero/View.ts"
 import type { Preview, Subject } from "../Preview.ts"
@@ -35,6 +41,8 @@ export interface BaseBackup {
   readonly method: string | null
   readonly startedAt: string | null
   readonly stoppedAt: string | null
+  /** Whether a recovery could start from it: completed, in this archive, of this life of the Cluster. */
+  readonly isUsable: boolean
 }
 
 /** One Cluster, as plain data. Times are RFC 3339. */
@@ -95,12 +103,20 @@ const isA =
 
 const clusterOf = ({ text }: Entry): Cluster | undefined => Option.getOrUndefined(decodeCluster(JSON.parse(text)))
 
-/** Base backups of a Cluster, from the oldest on. */
-const backupsOf = ({ name, namespace }: Entry, entries: ReadonlyArray<Entry>): ReadonlyArray<BaseBackup> =>
-  entries
+/** Base backups of a Cluster, from the oldest on; those of use by the rules of the backup itself. */
+const backupsOf = ({ name, namespace, text }: Entry, entries: ReadonlyArray<Entry>): ReadonlyArray<BaseBackup> => {
+  const cluster = Option.getOrUndefined(decodeCluster(JSON.parse(text)))
+  const archive = cluster === undefined ? undefined : Archive.find(cluster)
+  const isUsable = (backup: KubernetesObject): boolean =>
+    cluster !== undefined &&
+    archive !== undefined &&
+    Archive.isRecoverable(archive) &&
+    Option.isSome(RecordedBackup.candidate(cluster, archive, backup))
+  return entries
     .filter((entry) => isA(resources.backups)(entry) && entry.namespace === namespace)
-    .flatMap((entry) =>
-      Option.match(decodeBackup(JSON.parse(entry.text)), {
+    .flatMap((entry) => {
+      const object = JSON.parse(entry.text) as KubernetesObject
+      return Option.match(decodeBackup(object), {
         onNone: () => [],
         onSome: ({ metadata, spec, status }) =>
           spec.cluster.name === name
@@ -111,13 +127,15 @@ const backupsOf = ({ name, namespace }: Entry, entries: ReadonlyArray<Entry>): R
                   phase: status?.phase || null,
                   method: status?.method || spec.method || null,
                   startedAt: status?.startedAt || null,
-                  stoppedAt: status?.stoppedAt || null
+                  stoppedAt: status?.stoppedAt || null,
+                  isUsable: isUsable(object)
                 }
               ]
             : []
       })
-    )
+    })
     .toSorted((a, b) => ((a.stoppedAt ?? "") < (b.stoppedAt ?? "") ? -1 : 1))
+}
 
 const levels: Readonly<Record<string, Statement["level"]>> = { warn: "warn", error: "error" }
 

@@ -44,14 +44,20 @@ export const yaml = (json: string): string => {
   return document.toString({ lineWidth: 0 })
 }
 
-/** What kubectl does not show either, unless it is asked to. */
-const withoutManagedFields = (json: string): string => Json.patch(json, [Json.remove(["metadata", "managedFields"])])
+/** What the API server keeps for itself, and in a preview has made up: no plugin looks at it, and none of it is restored. */
+const withoutBookkeeping = (json: string): string =>
+  Json.patch(
+    json,
+    ["creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"].map((field) =>
+      Json.remove(["metadata", field])
+    )
+  )
 
 const contextLines = 2
 
 /** Lines of a diff, each with its mark (`+`, `-` or a space); `…` between distant places. */
 const diff = (before: string, after: string): ReadonlyArray<string> =>
-  structuredPatch("", "", yaml(withoutManagedFields(before)), yaml(withoutManagedFields(after)), "", "", {
+  structuredPatch("", "", yaml(withoutBookkeeping(before)), yaml(withoutBookkeeping(after)), "", "", {
     context: contextLines
   }).hunks.flatMap(({ lines }, index) => [...(index === 0 ? [] : ["…"]), ...lines])
 
@@ -136,11 +142,6 @@ const objectName = ({ kind, metadata }: KubernetesObject): string =>
 
 export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`
 
-const withoutBookkeeping = (object: KubernetesObject): string => {
-  const { creationTimestamp: _c, managedFields: _m, resourceVersion: _r, uid: _u, ...metadata } = object.metadata
-  return JSON.stringify({ ...object, metadata })
-}
-
 export const itemsOf = ({ entries, others }: Tarball): number =>
   entries.length + [...others.values()].reduce((sum, count) => sum + count, 0)
 
@@ -205,7 +206,9 @@ export const of = (preview: Preview): Sections => {
     completed: names(restore.items.filter(({ outcome }) => outcome === "completed")),
     written: written.map((object) => ({
       names: [objectName(object)],
-      lines: yaml(withoutBookkeeping(object)).trimEnd().split("\n")
+      lines: yaml(withoutBookkeeping(JSON.stringify(object)))
+        .trimEnd()
+        .split("\n")
     }))
   }
 }

@@ -85,10 +85,7 @@ export const timeLine = (cluster: ClusterPreview): Markup | undefined => {
   const backups = placed(cluster.backups)
   const stored = millis(recorded.storedAt)
   const window = millis(recorded.firstRecoverabilityPoint)
-  const usable = backups.filter(
-    ({ at, method, phase }) =>
-      phase === "completed" && method !== "volumeSnapshot" && (window === undefined || at >= window)
-  )
+  const usable = backups.filter(({ at, isUsable }) => isUsable && (window === undefined || at >= window))
   const first = window ?? usable[0]?.at
   const backedUp =
     millis(recorded.backupEndedAt) ?? backups.find(({ id }) => id !== null && id === recorded.backupId)?.at
@@ -144,6 +141,6 @@ export const timeLine = (cluster: ClusterPreview): Markup | undefined => {
     </div>
     <p class="legend">
       Base backups: <i class="dot recorded"></i> recorded, <i class="dot usable"></i> another to recover from,
-      <i class="dot useless"></i> failed, unfinished, a volume snapshot, or older than the archive. Times are UTC.
+      <i class="dot useless"></i> failed, unfinished, or not in this archive. Times are UTC.
     </p>`
 }
