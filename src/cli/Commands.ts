@@ -76,6 +76,10 @@ export const preview = ({ name: program, plugins, version }: Previewed, subject?
         Flag.withDescription("Restore namespace a into b, as velero restore create --namespace-mappings a:b does"),
         Flag.withMetavar("a=b")
       ),
+      backupAnnotations: keyValues("annotate-backup").pipe(
+        Flag.withDescription("Annotation of the Velero Backup, such as velero-cnpg/on-demand-backup=true"),
+        Flag.withMetavar("key=value")
+      ),
       restoreAnnotations: keyValues("annotate-restore").pipe(
         Flag.withDescription("Annotation of the Velero Restore, such as velero-cnpg/recover-from=volumes"),
         Flag.withMetavar("key=value")
@@ -95,6 +99,7 @@ export const preview = ({ name: program, plugins, version }: Previewed, subject?
       output: outputWithPage
     },
     Effect.fnUntraced(function* ({
+      backupAnnotations,
       context,
       files,
       kubeconfig,
@@ -112,6 +117,7 @@ export const preview = ({ name: program, plugins, version }: Previewed, subject?
         subject,
         files,
         namespaceMapping,
+        backupAnnotations,
         restoreAnnotations,
         cluster:
           isOfCluster && subject !== undefined

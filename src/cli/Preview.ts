@@ -9,6 +9,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Data from "effect/Data"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { CallFailed, LogLine, PluginNotStarted } from "../go-plugin/Client.ts"
@@ -37,6 +38,11 @@ export interface Subject {
   readonly title: string
   /** Resources that actions look for, besides those that they are called for. */
   readonly lookedFor: ReadonlyArray<Resource>
+  /**
+   * An object that an action made, as its controller would leave it if all went well, so that what waits for it comes to an end;
+   * `now` is RFC 3339.
+   */
+  readonly complete?: (object: KubernetesObject, now: string) => KubernetesObject | undefined
 }
 
 export interface Options {
@@ -58,6 +64,8 @@ export interface Options {
       }
     | undefined
   readonly namespaceMapping: Readonly<Record<string, string>>
+  /** Annotations of the Velero Backup, such as `velero-cnpg/on-demand-backup: "true"`. */
+  readonly backupAnnotations: Readonly<Record<string, string>>
   /** Annotations of the Velero Restore, such as `velero-cnpg/recover-from: volumes`. */
   readonly restoreAnnotations: Readonly<Record<string, string>>
 }
@@ -106,10 +114,22 @@ interface Given extends Input.Files {
   readonly living: (Living & { readonly name: string }) | undefined
 }
 
+/** What Velero waits for before a backup is completed. */
+export interface Waited {
+  /** At whose backup it was begun. */
+  readonly item: Entry
+  /** How far it is at first, in the plugin's words. */
+  readonly waitsFor: string
+  /** What it says at its end, when whatever it waited for is done; `null`: it has no end here. */
+  readonly done: string | null
+  readonly error: string | null
+}
+
 /** Everything that there is to show. */
 export interface Preview {
   /** What was read, as people call it. */
   readonly files: ReadonlyArray<string>
+  readonly backupAnnotations: Readonly<Record<string, string>>
   readonly restoreAnnotations: Readonly<Record<string, string>>
   readonly namespaceMapping: Readonly<Record<string, string>>
   /** The backup that was restored; `undefined`: that of the preview. */
@@ -125,9 +145,15 @@ export interface Preview {
       }
     | undefined
   /** Without items where there is a tarball. */
-  readonly backup: { readonly items: ReadonlyArray<BackedUp>; readonly logs: ReadonlyArray<LogLine> }
+  readonly backup: {
+    readonly items: ReadonlyArray<BackedUp>
+    readonly logs: ReadonlyArray<LogLine>
+    readonly operations: ReadonlyArray<Waited>
+    /** Objects that the plugin wrote to the cluster, as it wrote them. */
+    readonly written: ReadonlyArray<KubernetesObject>
+  }
   readonly restore: { readonly items: ReadonlyArray<Restored>; readonly logs: ReadonlyArray<LogLine> }
-  /** Objects that the plugin itself wrote to the cluster. */
+  /** Objects that the plugin itself wrote to the cluster at the restore. */
   readonly written: ReadonlyArray<KubernetesObject>
 }
 
@@ -173,9 +199,53 @@ const writtenObjects = (cluster: ApiServer): ReadonlyArray<KubernetesObject> => 
   })
 }
 
+/** Without what its controller, as it is played here, has noted on it. */
+const asWritten = (object: KubernetesObject): KubernetesObject => {
+  const { status: _status, ...written } = object
+  return written as KubernetesObject
+}
+
+/**
+ * Follows the operations of a backup as Velero does, by asking again and again, and plays meanwhile those who do the work. There are
+ * as many rounds as operations at most, since one may wait for another.
+ */
+const follow = (
+  manager: VeleroHost.Manager,
+  cluster: ApiServer,
+  items: ReadonlyArray<BackedUp>,
+  spec: VeleroHost.BackupSpec,
+  subject: Subject | undefined
+) =>
+  Effect.gen(function* () {
+    const asked = items.flatMap(({ before, operations }) =>
+      operations.map((operation) => ({ item: before, operation }))
+    )
+    const ask = (operation: VeleroHost.Operation) =>
+      Effect.match(VeleroHost.progress(manager, operation, spec), {
+        onFailure: ({ message }) => ({ completed: true, description: "", err: message }),
+        onSuccess: (progress) => progress ?? { completed: false, description: "", err: "" }
+      })
+    const followed = new Map<VeleroHost.Operation, Waited>()
+    for (let round = 0; round <= asked.length + 1; round++) {
+      for (const { item, operation } of asked) {
+        const before = followed.get(operation)
+        if (before !== undefined && (before.done !== null || before.error !== null)) continue
+        const { completed, description, err } = yield* ask(operation)
+        const waitsFor = before?.waitsFor ?? description
+        followed.set(operation, { item, waitsFor, done: completed ? description : null, error: err || null })
+      }
+      const now = DateTime.formatIso(yield* DateTime.now).replace(/\.\d+Z$/, "Z")
+      for (const object of writtenObjects(cluster)) {
+        const completed = object["status"] === undefined ? subject?.complete?.(object, now) : undefined
+        if (completed !== undefined) cluster.put(completed)
+      }
+    }
+    return [...followed].map(([{ items }, waited]) => ({ ...waited, items }))
+  })
+
 /** Backs up what is given, but for a tarball; loses what is not mapped elsewhere; restores. */
 const show = (
-  { executable, files, namespaceMapping, restoreAnnotations }: Options,
+  { backupAnnotations, executable, files, namespaceMapping, restoreAnnotations, subject }: Options,
   { living, manifests, tarball }: Given
 ): Effect.Effect<Preview, ApiServerError | PluginNotStarted | CallFailed> =>
   Effect.scoped(
@@ -203,11 +273,23 @@ const show = (
           .map((object) => VeleroHost.entryOf(JSON.stringify(object)))
           .filter(isBackedUp)
           .filter(({ namespace }) => living === undefined || namespace === "" || living.namespaces.includes(namespace))
-        const items = yield* Effect.scoped(
-          Effect.flatMap(VeleroHost.manager(options((line) => logs.backup.push(line))), (manager) =>
-            VeleroHost.backup(manager, plugins, entries, { name: "preview" })
-          )
-        )
+        const spec = { name: "preview", annotations: backupAnnotations }
+        const session = <A, E>(use: (manager: VeleroHost.Manager) => Effect.Effect<A, E>) =>
+          Effect.scoped(Effect.flatMap(VeleroHost.manager(options((line) => logs.backup.push(line))), use))
+        const first = yield* session((manager) => VeleroHost.backup(manager, plugins, entries, spec))
+        const operations = yield* session((manager) => follow(manager, cluster, first, spec, subject))
+        const again = operations
+          .filter(({ done, error }) => done !== null && error === null)
+          .flatMap(({ items }) => entries.filter((entry) => items.some((item) => VeleroHost.isIdentified(entry, item))))
+        const last =
+          again.length === 0
+            ? []
+            : yield* session((manager) => VeleroHost.backup(manager, plugins, again, { ...spec, phase: "Finalizing" }))
+        const items = first.map((item) => {
+          const final = last.find(({ before }) => before.text === item.before.text)
+          return final === undefined ? item : { ...item, after: final.after, error: final.error }
+        })
+        const made = writtenObjects(cluster)
         for (const { after, before } of items) {
           if (after === undefined || namespaceMapping[before.namespace] !== undefined) continue
           const { apiVersion, kind, metadata } = JSON.parse(before.text) as KubernetesObject
@@ -215,12 +297,20 @@ const show = (
             cluster.remove(ApiServers.resourceOfKind(apiVersion, kind), metadata.namespace, metadata.name ?? "")
           }
         }
-        return items
+        for (const { apiVersion, kind, metadata } of made) {
+          if (namespaceMapping[metadata.namespace ?? ""] !== undefined) continue
+          cluster.remove(ApiServers.resourceOfKind(apiVersion, kind), metadata.namespace, metadata.name ?? "")
+        }
+        return {
+          items,
+          operations: operations.map(({ done, error, item, waitsFor }) => ({ item, waitsFor, done, error })),
+          written: made.map(asWritten)
+        }
       })
-      const backedUp = tarball === undefined ? yield* backUp : []
+      const backedUp = tarball === undefined ? yield* backUp : { items: [], operations: [], written: [] }
       cluster.clearRequests()
 
-      const stored = tarball?.entries ?? backedUp.flatMap(({ after }) => (after === undefined ? [] : [after]))
+      const stored = tarball?.entries ?? backedUp.items.flatMap(({ after }) => (after === undefined ? [] : [after]))
       const restored = yield* Effect.scoped(
         Effect.flatMap(VeleroHost.manager(options((line) => logs.restore.push(line))), (manager) =>
           VeleroHost.restore(manager, plugins, stored, cluster, {
@@ -232,6 +322,7 @@ const show = (
       )
       return {
         files: files.map(Manifests.nameOf),
+        backupAnnotations,
         restoreAnnotations,
         namespaceMapping,
         tarball,
@@ -243,7 +334,7 @@ const show = (
                 namespaces: living.namespaces,
                 unread: living.unread.map(({ message }) => message)
               },
-        backup: { items: backedUp, logs: logs.backup },
+        backup: { ...backedUp, logs: logs.backup },
         restore: { items: restored, logs: logs.restore },
         written: writtenObjects(cluster)
       }
@@ -357,4 +448,6 @@ export const run = (
 
 /** Whether any action failed on any item. */
 export const hasFailed = ({ backup, restore }: Preview): boolean =>
-  backup.items.some(({ error }) => error !== undefined) || restore.items.some(({ error }) => error !== undefined)
+  backup.operations.some(({ error }) => error !== null) ||
+  backup.items.some(({ error }) => error !== undefined) ||
+  restore.items.some(({ error }) => error !== undefined)

@@ -84,9 +84,22 @@ const clusterLines = (
 /** The whole preview. */
 export const render = (preview: Preview, look: Style): string => {
   const { backup, cluster, restore, tarball } = preview
-  const { asIs, changed, completed, counts, into, kept, restored, skipped, written } = Sections.of(preview)
+  const { asIs, changed, completed, counts, into, kept, made, restored, skipped, waited, written } =
+    Sections.of(preview)
   const names = (title: string, all: ReadonlyArray<string>): ReadonlyArray<string> =>
     all.length === 0 ? [] : ["", look.strong(title), `  ${list(all)}`]
+  const objects = (title: string, blocks: ReadonlyArray<Block>): ReadonlyArray<string> =>
+    blocks.length === 0
+      ? []
+      : [
+          "",
+          look.strong(title),
+          ...blocks.flatMap(({ lines, names }) => [
+            "",
+            `  ${look.strong(list(names))}`,
+            ...indent(lines, "    ").map(look.added)
+          ])
+        ]
   return [
     ...(cluster === undefined ? [] : clusterLines(cluster, look)),
     ...(tarball === undefined
@@ -94,7 +107,10 @@ export const render = (preview: Preview, look: Style): string => {
           look.strong(
             `Backup: ${plural(backup.items.length, "object")}, ${counts.changed} recorded with more than it has`
           ),
-          ...renderBlocks(changed, look)
+          ...renderBlocks(changed, look),
+          ...(waited.length === 0 ? [] : ["", look.strong(Sections.titles.waited)]),
+          ...renderBlocks(waited, look),
+          ...objects(Sections.titles.made, made)
         ]
       : tarballLines(preview, tarball, look)),
     "",
@@ -107,12 +123,7 @@ export const render = (preview: Preview, look: Style): string => {
     ...names(Sections.titles.asIs, asIs),
     ...names(Sections.titles.kept, kept),
     ...names(Sections.titles.completed, completed),
-    ...(written.length === 0 ? [] : ["", look.strong(Sections.titles.written)]),
-    ...written.flatMap(({ lines, names }) => [
-      "",
-      `  ${look.strong(list(names))}`,
-      ...indent(lines, "    ").map(look.added)
-    ]),
+    ...objects(Sections.titles.written, written),
     "",
     ...(tarball === undefined
       ? [look.strong(Sections.titles.backupLog), ...backup.logs.map((line) => logText(line, look)), ""]
@@ -150,6 +161,13 @@ export const toJson = (preview: Preview): unknown => {
         before: tree(before),
         after: tree(after)
       })),
+      operations: backup.operations.map(({ done, error, item, waitsFor }) => ({
+        ...identity(item),
+        waitsFor,
+        done,
+        error
+      })),
+      written: backup.written,
       logs: backup.logs
     },
     restore: {

@@ -18,7 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import type { ResourceIdentifier, ResourceSelector } from "../generated/velero/shared.ts"
+import type { OperationProgress, ResourceIdentifier, ResourceSelector } from "../generated/velero/shared.ts"
 import type { PluginIdentifier } from "../generated/velero/plugin_lister.ts"
 import type { CallFailed, Client, LogLine, PluginNotStarted } from "../go-plugin/Client.ts"
 import * as GoPlugin from "../go-plugin/Client.ts"
@@ -148,6 +148,15 @@ export const entryOf = (text: string): Entry => {
   }
 }
 
+/** Something that an action began, which Velero follows until it is done. */
+export interface Operation {
+  /** The action that began it, and that is asked how far it is. */
+  readonly plugin: string
+  readonly id: string
+  /** What is stored once more when it is done. */
+  readonly items: ReadonlyArray<ResourceIdentifier>
+}
+
 /** What a backup did with one object. */
 export interface BackedUp {
   /** As it lives in the cluster. */
@@ -157,7 +166,7 @@ export interface BackedUp {
   /** Actions that were called for it. */
   readonly actions: ReadonlyArray<string>
   readonly error: string | undefined
-  readonly operationIds: ReadonlyArray<string>
+  readonly operations: ReadonlyArray<Operation>
 }
 
 /** What a restore did with one item. */
@@ -230,6 +239,8 @@ export interface BackupSpec {
   readonly uid?: string
   /** RFC 3339; default: now. */
   readonly creationTimestamp?: string
+  /** `Finalizing` when items are stored once more, after operations; default: `InProgress`. */
+  readonly phase?: string
 }
 
 export interface RestoreSpec extends BackupSpec {
@@ -240,7 +251,11 @@ export interface RestoreSpec extends BackupSpec {
 /** Velero's namespace in this world. */
 export const veleroNamespace = "velero"
 
-const veleroObject = (kind: string, { annotations = {}, creationTimestamp, name, uid }: BackupSpec, spec: object) =>
+const veleroObject = (
+  kind: string,
+  { annotations = {}, creationTimestamp, name, phase = "InProgress", uid }: BackupSpec,
+  spec: object
+) =>
   Effect.map(DateTime.now, (now) =>
     bytes(
       JSON.stringify({
@@ -254,7 +269,7 @@ const veleroObject = (kind: string, { annotations = {}, creationTimestamp, name,
           annotations
         },
         spec,
-        status: { phase: "InProgress" }
+        status: { phase }
       })
     )
   )
@@ -282,10 +297,10 @@ export const backup = (
       Effect.gen(function* () {
         if (done.has(keyOf(before))) return
         const actions: Array<string> = []
-        const operationIds: Array<string> = []
+        const operations: Array<Operation> = []
         const additional: Array<ResourceIdentifier> = []
         const put = (after: Entry | undefined, error: string | undefined) =>
-          done.set(keyOf(before), { before, after, actions, error, operationIds })
+          done.set(keyOf(before), { before, after, actions, error, operations })
         put(before, undefined)
         let text = before.text
         for (const { applies, kind, name } of resolved) {
@@ -296,7 +311,11 @@ export const backup = (
           const reply = yield* Effect.result(
             kind === "BackupItemActionV2"
               ? current.backupItemActionV2.execute(request)
-              : Effect.map(current.backupItemAction.execute(request), (v1) => ({ ...v1, operationID: "" }))
+              : Effect.map(current.backupItemAction.execute(request), (v1) => ({
+                  ...v1,
+                  operationID: "",
+                  postOperationItems: []
+                }))
           )
           if (Result.isFailure(reply)) {
             put(undefined, reply.failure.message)
@@ -304,7 +323,9 @@ export const backup = (
           }
           text = decoder.decode(reply.success.item)
           additional.push(...reply.success.additionalItems)
-          if (reply.success.operationID !== "") operationIds.push(reply.success.operationID)
+          if (reply.success.operationID !== "") {
+            operations.push({ plugin: name, id: reply.success.operationID, items: reply.success.postOperationItems })
+          }
         }
         put(entryOf(text), undefined)
         for (const identifier of additional) {
@@ -316,9 +337,23 @@ export const backup = (
     return [...done.values()]
   })
 
+/** Asks how far an operation of a backup is. */
+export const progress = (
+  { client }: Manager,
+  { id, plugin }: Operation,
+  spec: BackupSpec
+): Effect.Effect<OperationProgress | undefined, PluginNotStarted | CallFailed> =>
+  Effect.gen(function* () {
+    const velero = yield* client
+    const backup = yield* veleroObject("Backup", spec, { includedNamespaces: ["*"] })
+    const reply = yield* velero.backupItemActionV2.progress({ plugin, operationID: id, backup })
+    return reply.progress
+  })
+
 const keyOf = ({ name, namespace, resource }: Entry): string => `${resource} ${namespace}/${name}`
 
-const isIdentified = (entry: Entry, { group, name, namespace, resource }: ResourceIdentifier): boolean =>
+/** Whether an identifier is an entry's. */
+export const isIdentified = (entry: Entry, { group, name, namespace, resource }: ResourceIdentifier): boolean =>
   entry.resource === (group === "" ? resource : `${resource}.${group}`) &&
   entry.namespace === namespace &&
   entry.name === name

@@ -50,14 +50,20 @@ const previewOf = ({ file, message, name, value }: Words): Preview => {
     message,
     fields: { resource: "Cluster.postgresql.cnpg.io", name, namespace: "shop", error: message }
   } as const
-  const item = { actions: [], error: undefined, operationIds: [], skippedBy: undefined }
+  const item = { actions: [], error: undefined, operations: [], skippedBy: undefined }
   return {
     files: [file],
+    backupAnnotations: { [value]: value },
     restoreAnnotations: { [value]: value },
     namespaceMapping: { [value]: name },
     tarball: undefined,
     cluster: { name: value, namespaces: [name], unread: [message] },
-    backup: { items: [before, ...backups].map((each) => ({ ...item, before: each, after: each })), logs: [log] },
+    backup: {
+      items: [before, ...backups].map((each) => ({ ...item, before: each, after: each })),
+      logs: [log],
+      operations: [{ item: before, waitsFor: message, done: message, error: message }],
+      written: [{ apiVersion: "v1", kind: "Backup", metadata: { name, annotations } }]
+    },
     restore: {
       items: [
         { ...item, before, after, outcome: "created" },

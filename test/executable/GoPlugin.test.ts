@@ -20,7 +20,7 @@ const objects = JSON.parse(
 
 const backedUp: ReadonlyArray<BackedUp> = objects.map((object) => {
   const entry = VeleroHost.entryOf(JSON.stringify(object))
-  return { before: entry, after: entry, actions: [], error: undefined, operationIds: [] }
+  return { before: entry, after: entry, actions: [], error: undefined, operations: [] }
 })
 
 const ownersOf = ({ metadata }: KubernetesObject): ReadonlyArray<string> =>

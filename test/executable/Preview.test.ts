@@ -220,6 +220,74 @@ describe("preview as JSON", () => {
   )
 })
 
+describe("preview of a backup that is made for the occasion", () => {
+  const asked = ["--annotate-backup", "velero-cnpg/on-demand-backup=true"]
+
+  it.live("shows what is made and waited for, and then recorded and recovered from", () =>
+    Effect.gen(function* () {
+      const target = ["--annotate-restore", "velero-cnpg/recovery-target=velero-backup"]
+      const shown = yield* json([shop, ...asked, ...target])
+      const [operation, ...others] = at(shown, "backup", "operations") as ReadonlyArray<Record<string, string | null>>
+      assert.deepStrictEqual(others, [])
+      assert.strictEqual(operation?.["name"], "orders")
+      assert.match(operation?.["waitsFor"] ?? "", /is created; the operator has not looked at it yet/)
+      assert.match(operation?.["done"] ?? "", /is completed: id 20\d{6}T\d{6}/)
+      assert.isNull(operation?.["error"])
+
+      const made = at(shown, "backup", "written") as ReadonlyArray<Record<string, unknown>>
+      assert.deepStrictEqual(
+        made.map(({ kind }) => kind),
+        ["Backup"]
+      )
+      assert.isUndefined(made[0]?.["status"])
+
+      const annotations = at(find(shown, "backup", "Cluster", "orders").after, "metadata", "annotations")
+      const id = at(annotations, "velero-cnpg/fresh-backup-id")
+      assert.match(String(id), /^20\d{6}T\d{6}$/)
+      assert.strictEqual(at(annotations, annotation.backupId), id)
+      assert.deepStrictEqual(
+        at(find(shown, "restore", "Cluster", "orders").after, "spec", "bootstrap", "recovery", "recoveryTarget"),
+        { backupID: id, targetImmediate: true }
+      )
+      // What was made is not in the backup, and is lost with the rest.
+      assert.strictEqual(itemsOf(shown, "backup").length, 38)
+    })
+  )
+
+  it.live("says so to people, and on the page", () =>
+    Effect.gen(function* () {
+      const { code, stdout } = yield* preview([shop, ...asked])
+      assert.strictEqual(code, 0)
+      assert.match(
+        stdout,
+        /^Waited for, until the backup is completed\n\n {2}Cluster shop\/orders\n {4}waits: CNPG Backup .*\n {4}then, as is assumed here: CNPG Backup .* is completed/m
+      )
+      assert.match(stdout, /^Written to the cluster by the plugin, at the backup\n\n {2}Backup shop\/orders-velero-/m)
+      const page = yield* preview([shop, ...asked, "-o", "html"])
+      assert.match(page.stdout, /<li class="info">Velero waits for the operation: CNPG Backup shop\/orders-velero-/)
+      assert.match(page.stdout, /once the operator is done, here assumed: CNPG Backup shop\/orders-velero-/)
+    })
+  )
+
+  it.live("has those that wait for others come to their turn", () =>
+    Effect.gen(function* () {
+      const one = ["--annotate-backup", "velero-cnpg/on-demand-backup-parallel=1"]
+      const shown = yield* json([shop, legacy, ...asked, ...one])
+      const operations = at(shown, "backup", "operations") as ReadonlyArray<{ name: string; done: string | null }>
+      assert.deepStrictEqual(operations.map(({ name }) => name).toSorted(), ["invoices", "ledger-eu", "orders"])
+      for (const { done } of operations) assert.match(done ?? "", /is completed/)
+      assert.lengthOf(at(shown, "backup", "written") as ReadonlyArray<unknown>, 3)
+    })
+  )
+
+  it.live("is none without being asked for", () =>
+    Effect.gen(function* () {
+      const shown = yield* json([shop])
+      assert.deepStrictEqual([at(shown, "backup", "operations"), at(shown, "backup", "written")], [[], []])
+    })
+  )
+})
+
 describe("preview as a page", () => {
   it.live("is whole by itself, and says what, when and by which version", () =>
     Effect.gen(function* () {
@@ -513,6 +581,7 @@ describe("preview of a living cluster", () => {
       assert.include(stdout, "Cluster: the current context, namespace shop\n")
       assert.include(stdout, "Restore shop into shop2, beside the living one: 4 changed, 24 left out, 8 as they were\n")
       yield* preview([...flags, "--annotate-restore", `${annotation.recoverFrom}=tape`])
+      yield* preview([...flags, "--annotate-backup", "velero-cnpg/on-demand-backup=true"])
 
       const requests = server.requests()
       assert.isAbove(requests.length, 60)

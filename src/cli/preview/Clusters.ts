@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Archive from "../../cnpg/Archive.ts"
 import { type Cluster, decodeCluster } from "../../cnpg/Cluster.ts"
-import { annotation, plugin, resources } from "../../cnpg/Names.ts"
+import { annotation, cnpgGroup, plugin, resources } from "../../cnpg/Names.ts"
 import type { LogLine } from "../../go-plugin/Client.ts"
 import * as RecordedBackup from "../../cnpg/RecordedBackup.ts"
 import {
@@ -16,15 +16,31 @@ import {
   type Resource,
   resources as coreResources
 } from "../../kubernetes/Kubernetes.ts"
+import type { KubernetesObject as Living } from "../../testing/ApiServer.ts"
 import type { Entry, Restored } from "../../testing/VeleroHost.ts"
 import * as View from "../../velero/View.ts"
 import type { Preview, Subject } from "../Preview.ts"
+
+/** As the operator would, if all went well: a CNPG Backup is completed at once. */
+const complete = (object: Living, now: string): Living | undefined =>
+  object.kind === "Backup" && object.apiVersion.startsWith(`${cnpgGroup}/`)
+    ? {
+        ...object,
+        status: {
+          phase: "completed",
+          backupId: now.slice(0, 19).replaceAll(/[-:]/g, ""),
+          startedAt: now,
+          stoppedAt: now
+        }
+      }
+    : undefined
 
 /** CloudNativePG's pack. */
 export const subject: Subject = {
   resource: resources.clusters,
   title: "CloudNativePG's Clusters",
-  lookedFor: [coreResources.configMaps, ...Object.values(resources)]
+  lookedFor: [coreResources.configMaps, ...Object.values(resources)],
+  complete
 }
 
 /** A sentence, and how much it matters. */
@@ -192,6 +208,16 @@ const ofTarball = (entry: Entry, recorded: ClusterPreview["recorded"], file: str
 const restoredOf = (items: ReadonlyArray<Restored>, { name, namespace }: Entry): Restored | undefined =>
   items.find(({ before }) => isA(resources.clusters)(before) && before.name === name && before.namespace === namespace)
 
+/** What Velero waits for at the backup of an item. */
+const waited = ({ name, namespace, resource }: Entry, { operations }: Preview["backup"]): ReadonlyArray<Statement> =>
+  operations
+    .filter(({ item }) => item.resource === resource && item.name === name && item.namespace === namespace)
+    .flatMap(({ done, error, waitsFor }): ReadonlyArray<Statement> => [
+      { level: "info", text: `Velero waits for the operation: ${waitsFor}` },
+      ...(error === null ? [] : [{ level: "error" as const, text: `the operation fails: ${error}` }]),
+      ...(done === null ? [] : [{ level: "info" as const, text: `once the operator is done, here assumed: ${done}` }])
+    ])
+
 /** Every Cluster of a preview. */
 export const of = ({ backup, restore, tarball }: Preview): ReadonlyArray<ClusterPreview> => {
   const stored = tarball?.entries ?? backup.items.map(({ after, before }) => after ?? before)
@@ -226,7 +252,8 @@ export const of = ({ backup, restore, tarball }: Preview): ReadonlyArray<Cluster
                 backup.items.find(({ before }) => before.text === entry.text && before.name === entry.name)?.error,
                 "backed up"
               ),
-              ...said(entry, backup.logs)
+              ...said(entry, backup.logs),
+              ...waited(entry, backup)
             ]
           : ofTarball(entry, recorded, tarball.file),
       atRestore: [...lost(restored?.error, "restored"), ...said(entry, restore.logs)]

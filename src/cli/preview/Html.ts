@@ -197,6 +197,9 @@ const clusterSection = (cluster: ClusterPreview): Markup => {
   </section>`
 }
 
+/** An object that there was not. */
+const asAdded = (block: Block): Block => ({ ...block, lines: block.lines.map((line) => `+${line}`) })
+
 const names = (title: string, all: ReadonlyArray<string>): Markup | false =>
   all.length > 0 &&
   html`<h3>${title}</h3>
@@ -240,10 +243,12 @@ const verdict = (preview: Preview, clusters: ReadonlyArray<ClusterPreview>): Mar
 export const page = (preview: Preview, { at, program, version }: Origin): string => {
   const sections = Sections.of(preview)
   const clusters = Clusters.of(preview)
-  const { backup, cluster, restore, restoreAnnotations, tarball } = preview
-  const { asIs, changed, completed, counts, into, kept, restored, skipped, written } = sections
+  const { backup, backupAnnotations, cluster, restore, restoreAnnotations, tarball } = preview
+  const { asIs, changed, completed, counts, into, kept, made, restored, skipped, written } = sections
   const source = sourceOf(preview)
-  const annotations = Object.entries(restoreAnnotations).map(([key, value]) => `${key}: ${value}`)
+  const annotations = Object.entries({ ...backupAnnotations, ...restoreAnnotations }).map(
+    ([key, value]) => `${key}: ${value}`
+  )
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -290,11 +295,8 @@ export const page = (preview: Preview, { at, program, version }: Origin): string
                 ${skipped.map(({ lines, names }) => html`<p>${Sections.list(names)}: ${lines.join(" ")}.</p>`)}`
             }
             ${names(Sections.titles.asIs, asIs)} ${names(Sections.titles.kept, kept)}
-            ${names(Sections.titles.completed, completed)}
-            ${changes(
-              Sections.titles.written,
-              written.map((block) => ({ ...block, lines: block.lines.map((line) => `+${line}`) }))
-            )}
+            ${names(Sections.titles.completed, completed)} ${changes(Sections.titles.made, made.map(asAdded))}
+            ${changes(Sections.titles.written, written.map(asAdded))}
           </section>
           <section>
             <h2>Logs</h2>

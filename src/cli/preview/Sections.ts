@@ -155,6 +155,8 @@ export const titles = {
   asIs: "Restored as they were",
   kept: "Not restored by Velero, since they live",
   completed: "Not restored by Velero, since their work is done",
+  made: "Written to the cluster by the plugin, at the backup",
+  waited: "Waited for, until the backup is completed",
   written: "Written to the cluster by the plugin",
   backupLog: "Log of the backup",
   restoreLog: "Log of the restore"
@@ -166,6 +168,10 @@ export interface Sections {
   readonly into: string
   /** Objects, before those of which the same is said become one. */
   readonly counts: { readonly changed: number; readonly restored: number; readonly skipped: number }
+  /** Operations that the backup waits for. */
+  readonly waited: ReadonlyArray<Block>
+  /** Objects that were written at the backup. */
+  readonly made: ReadonlyArray<Block>
   /** By the backup. */
   readonly changed: ReadonlyArray<Block>
   /** Otherwise than they were stored. */
@@ -176,6 +182,13 @@ export interface Sections {
   readonly completed: ReadonlyArray<string>
   readonly written: ReadonlyArray<Block>
 }
+
+const objectBlock = (object: KubernetesObject): Block => ({
+  names: [objectName(object)],
+  lines: yaml(withoutBookkeeping(JSON.stringify(object)))
+    .trimEnd()
+    .split("\n")
+})
 
 const intoOf = ({ cluster, namespaceMapping, tarball }: Preview): string => {
   const mapping = Object.entries(namespaceMapping)
@@ -204,11 +217,15 @@ export const of = (preview: Preview): Sections => {
     asIs: names(restore.items.filter(isAsIs)),
     kept: restore.items.filter(isKept).map(({ after, before }) => nameOf(after ?? before)),
     completed: names(restore.items.filter(({ outcome }) => outcome === "completed")),
-    written: written.map((object) => ({
-      names: [objectName(object)],
-      lines: yaml(withoutBookkeeping(JSON.stringify(object)))
-        .trimEnd()
-        .split("\n")
-    }))
+    waited: backup.operations.map(({ done, error, item, waitsFor }) => ({
+      names: [nameOf(item)],
+      lines: [
+        `waits: ${waitsFor}`,
+        ...(error === null ? [] : [`! fails: ${error}`]),
+        ...(done === null || error !== null ? [] : [`then, as is assumed here: ${done}`])
+      ]
+    })),
+    made: backup.written.map(objectBlock),
+    written: written.map(objectBlock)
   }
 }

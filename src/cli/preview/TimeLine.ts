@@ -126,8 +126,9 @@ export const timeLine = (cluster: ClusterPreview): Markup | undefined => {
             </title></circle
           >`
         })}
+        ${backedUp !== undefined && recorded.backupId !== null && !backups.some(({ id }) => id === recorded.backupId) && html`<circle class="recorded" cx="${x(backedUp)}" cy="${lane.backups}" r="6" />`}
         ${backedUp !== undefined && recorded.backupId !== null && html`<text class="label" x="${x(backedUp)}" y="${lane.backups - 14}" text-anchor="${anchorOf(x(backedUp))}">${recorded.backupId}</text>`}
-        ${backups.length === 0 && html`<text class="unknown" x="${left}" y="${lane.backups + 4}">none known here</text>`}
+        ${backups.length === 0 && backedUp === undefined && html`<text class="unknown" x="${left}" y="${lane.backups + 4}">none known here</text>`}
         <text class="lane" x="0" y="${lane.archive + 4}">Archive</text>
         ${first === undefined && html`<text class="unknown" x="${left}" y="${lane.archive + 4}">how far it reaches is not known here</text>`}
         ${first !== undefined && archived !== undefined && html`<rect class="archive" x="${x(first)}" y="${lane.archive - 5}" width="${Math.max(2, x(archived) - x(first))}" height="10" rx="2"><title>recoverable from ${timeText(DateTime.formatIso(DateTime.makeUnsafe(first))) ?? ""} on</title></rect><path class="archive" d="M${x(archived) + 3} ${lane.archive - 6} l7 6 l-7 6 z" />`}
