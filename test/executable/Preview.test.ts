@@ -573,6 +573,8 @@ describe("preview of a living cluster", () => {
       const shown = yield* json([...flags, "--context", "in-process"])
       // But for a volume that is no Cluster's, which no plugin is called for.
       assert.deepStrictEqual(count(itemsOf(shown, "restore")), { created: 12, exists: 1, skipped: 24 })
+      const paths = server.requests().map(({ path }) => path)
+      assert.deepStrictEqual(paths.toSorted(), [...new Set(paths)].toSorted(), "nothing is asked for twice")
       assert.strictEqual(at(shown, "cluster", "name"), "context in-process")
       assert.deepStrictEqual(at(shown, "cluster", "namespaces"), ["shop"])
       assert.deepStrictEqual(at(shown, "clusters", 0, "recovery", "serverName"), "orders-v1")

@@ -10,12 +10,7 @@ import { type Cluster, decodeCluster } from "../../cnpg/Cluster.ts"
 import { annotation, cnpgGroup, plugin, resources } from "../../cnpg/Names.ts"
 import type { LogLine } from "../../go-plugin/Client.ts"
 import * as RecordedBackup from "../../cnpg/RecordedBackup.ts"
-import {
-  groupResource,
-  type KubernetesObject,
-  type Resource,
-  resources as coreResources
-} from "../../kubernetes/Kubernetes.ts"
+import { groupResource, type KubernetesObject, type Resource } from "../../kubernetes/Kubernetes.ts"
 import type { KubernetesObject as Living } from "../../testing/ApiServer.ts"
 import type { Entry, Restored } from "../../testing/VeleroHost.ts"
 import * as View from "../../velero/View.ts"
@@ -39,7 +34,7 @@ const complete = (object: Living, now: string): Living | undefined =>
 export const subject: Subject = {
   resource: resources.clusters,
   title: "CloudNativePG's Clusters",
-  lookedFor: [coreResources.configMaps, ...Object.values(resources)],
+  lookedFor: Object.values(resources),
   complete
 }
 
