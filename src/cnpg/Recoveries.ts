@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import type { KubernetesError, Resource } from "../kubernetes/Kubernetes.ts"
 import { Kubernetes, resources as coreResources } from "../kubernetes/Kubernetes.ts"
 import * as Archive from "./Archive.ts"
@@ -13,8 +14,8 @@ import type { Cluster } from "./Cluster.ts"
 import { decodeCluster } from "./Cluster.ts"
 import { annotation, cnpgGroup, label, resources } from "./Names.ts"
 import { makeOnce } from "./Once.ts"
-import type { Completed } from "./RecordedBackup.ts"
-import { newest } from "./RecordedBackup.ts"
+import type { Completed, Newest } from "./RecordedBackup.ts"
+import { collect, newestOf } from "./RecordedBackup.ts"
 import * as RecoveryWindow from "./RecoveryWindow.ts"
 
 /** What is known of a Cluster's backups. */
@@ -77,31 +78,34 @@ const make = Effect.gen(function* () {
   const kubernetes = yield* Kubernetes
   const once = makeOnce()
 
-  const recordedOf = (cluster: Cluster, archive: Archive.Recoverable): Effect.Effect<Recorded> =>
-    kubernetes
-      .fold(
-        resources.backups,
-        { namespace: cluster.metadata.namespace ?? "" },
-        () => Option.none<Completed>(),
-        newest(cluster, archive)
-      )
-      .pipe(
-        Effect.map(
-          Option.match({
+  /** A namespace's Backups are read once for all Clusters in it, a page at a time. */
+  const newestIn = (owner: string, namespace: string) =>
+    once(
+      owner,
+      `Backups ${namespace}`,
+      Effect.result(kubernetes.fold(resources.backups, { namespace }, (): Newest => new Map(), collect))
+    )
+
+  const recordedOf = (owner: string, cluster: Cluster, archive: Archive.Recoverable): Effect.Effect<Recorded> =>
+    Effect.map(
+      newestIn(owner, cluster.metadata.namespace ?? ""),
+      Result.match({
+        onFailure: (error): Recorded => ({ _tag: "Unknown", reason: error.message }),
+        onSuccess: (newest) =>
+          Option.match(newestOf(newest, cluster, archive), {
             onNone: (): Recorded => ({ _tag: "NoneCompleted" }),
             onSome: (backup): Recorded => ({ _tag: "Found", backup })
           })
-        ),
-        Effect.catch((error) => Effect.succeed<Recorded>({ _tag: "Unknown", reason: error.message }))
-      )
+      })
+    )
 
   const windowOf = (cluster: Cluster, archive: Archive.Recoverable) =>
     RecoveryWindow.of(cluster, archive, archive.serverName).pipe(Effect.provideService(Kubernetes, kubernetes))
 
-  const recoveryOf = (cluster: Cluster): Effect.Effect<Recovery> => {
+  const recoveryOf = (owner: string, cluster: Cluster): Effect.Effect<Recovery> => {
     const archive = Archive.find(cluster)
     return Effect.gen(function* () {
-      const recorded = Archive.isRecoverable(archive) ? yield* recordedOf(cluster, archive) : noArchive
+      const recorded = Archive.isRecoverable(archive) ? yield* recordedOf(owner, cluster, archive) : noArchive
       return {
         clusterUid: cluster.metadata.uid ?? undefined,
         archive,
@@ -137,7 +141,7 @@ const make = Effect.gen(function* () {
         once(
           owner,
           keyOf(cluster.metadata.namespace ?? "", cluster.metadata.name),
-          Effect.asSome(recoveryOf(cluster))
+          Effect.asSome(recoveryOf(owner, cluster))
         ) as Effect.Effect<Option.Option<Recovery>>,
         // A Cluster that was looked up by name before it existed: what is at hand is newer.
         Option.getOrElse((): Recovery => ({
@@ -157,7 +161,7 @@ const make = Effect.gen(function* () {
           Effect.flatMap((object) =>
             Option.match(decodeCluster(object), {
               onNone: () => Effect.succeedNone,
-              onSome: (cluster) => Effect.asSome(recoveryOf(cluster))
+              onSome: (cluster) => Effect.asSome(recoveryOf(owner, cluster))
             })
           ),
           Effect.catch(unreadable)

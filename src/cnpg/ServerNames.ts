@@ -49,12 +49,13 @@ export const stamp = (time: DateTime.Utc): string => {
   return `${String(year).padStart(4, "0")}${two(month)}${two(day)}-${two(hour)}${two(minute)}${two(second)}`
 }
 
-/** The first free name at or after a time. */
-export const firstFree = (cluster: string, now: DateTime.Utc, isTaken: (name: string) => boolean): string => {
-  for (let time = now; ; time = DateTime.add(time, { seconds: 1 })) {
-    const name = `${cluster}-${stamp(time)}`
-    if (!isTaken(name)) return name
-  }
+const nextSecond = (time: DateTime.Utc): DateTime.Utc => DateTime.add(time, { seconds: 1 })
+
+/** The first time, from one on, whose name is free. */
+const firstFree = (cluster: string, from: DateTime.Utc, isTaken: (name: string) => boolean): DateTime.Utc => {
+  let time = from
+  while (isTaken(`${cluster}-${stamp(time)}`)) time = nextSecond(time)
+  return time
 }
 
 interface Live {
@@ -67,6 +68,8 @@ const make = Effect.gen(function* () {
   /** By claim; a name stays issued for the life of the process. */
   const issued = new Map<string, string>()
   const issuedNames = new Set<string>()
+  /** By Cluster name: behind the last name that was found for it, so that many of one name do not all begin at the first. */
+  const next = new Map<string, DateTime.Utc>()
   let live: { readonly restore: string; readonly read: Effect.Effect<Live> } | undefined
 
   const readLive: Effect.Effect<Live> = kubernetes
@@ -103,11 +106,13 @@ const make = Effect.gen(function* () {
         // From here on nothing waits, so that two claims cannot get the same name.
         const key = [restore, namespace, cluster].join("|")
         const isUsed = (candidate: string) => issuedNames.has(candidate) || names.has(candidate)
-        const name =
-          issued.get(key) ??
-          (earlier !== undefined && !isUsed(earlier)
-            ? earlier
-            : firstFree(cluster, now, (candidate) => isUsed(candidate) || taken.has(candidate)))
+        const find = () => {
+          const from = DateTime.max(now, next.get(cluster) ?? now)
+          const time = firstFree(cluster, from, (candidate) => isUsed(candidate) || taken.has(candidate))
+          next.set(cluster, nextSecond(time))
+          return `${cluster}-${stamp(time)}`
+        }
+        const name = issued.get(key) ?? (earlier !== undefined && !isUsed(earlier) ? earlier : find())
         issued.set(key, name)
         issuedNames.add(name)
         return { name, unchecked }

@@ -3,7 +3,8 @@ import * as Option from "effect/Option"
 import type * as Archive from "../../src/cnpg/Archive.ts"
 import type { Cluster } from "../../src/cnpg/Cluster.ts"
 import { decodeCluster } from "../../src/cnpg/Cluster.ts"
-import { candidate, newest } from "../../src/cnpg/RecordedBackup.ts"
+import type { Newest } from "../../src/cnpg/RecordedBackup.ts"
+import { candidate, collect, newestOf } from "../../src/cnpg/RecordedBackup.ts"
 import type { KubernetesObject } from "../../src/kubernetes/Kubernetes.ts"
 import { barman, cluster, completed, json, legacy, pick, shop, type Tree } from "./World.ts"
 
@@ -22,7 +23,8 @@ const pickNewest = (
   backups: ReadonlyArray<KubernetesObject>,
   archive: Archive.Recoverable = plugin,
   of: Cluster = orders
-): string | undefined => Option.getOrUndefined(backups.map(json).reduce(newest(of, archive), Option.none()))?.backupId
+): string | undefined =>
+  Option.getOrUndefined(newestOf(backups.map(json).reduce(collect, new Map() as Newest), of, archive))?.backupId
 
 /** A deterministic shuffle. */
 const shuffled = <A>(values: ReadonlyArray<A>, seed: number): ReadonlyArray<A> =>
@@ -133,7 +135,7 @@ describe("the backup to recover from", () => {
     for (const seed of [1, 2, 3, 4]) assert.strictEqual(pickNewest(shuffled(tied, seed)), "id-of-c")
     const same = (name: string) => completed(name, "2026-11-19T02:01:41Z", { backupId: "same" })
     const fold = (...backups: ReadonlyArray<KubernetesObject>) =>
-      Option.getOrUndefined(backups.reduce(newest(orders, plugin), Option.none()))?.name
+      Option.getOrUndefined(newestOf(backups.reduce(collect, new Map() as Newest), orders, plugin))?.name
     assert.strictEqual(fold(same("a"), same("b")), "b")
     assert.strictEqual(fold(same("b"), same("a")), "b")
   })
@@ -144,6 +146,42 @@ describe("the backup to recover from", () => {
     const nameless = Option.getOrThrow(decodeCluster(cluster({}, { uid: null })))
     const other = completed("other", "2026-11-19T02:01:41Z", { pluginMetadata: { clusterUID: "x" } })
     assert.strictEqual(pickNewest([other], plugin, nameless), "id-of-other")
+  })
+
+  it("of all Clusters at once is for each what it is alone", () => {
+    const uids = [undefined, "uid-of-orders", "uid-of-another-life"]
+    const variants = uids.flatMap((clusterUID, life) =>
+      ["orders", "orders-2"].flatMap((name) =>
+        [
+          { method: "plugin", pluginConfiguration: { name: barman } },
+          { method: "plugin", pluginConfiguration: { name: "backup.example.com" } },
+          { method: "barmanObjectStore" },
+          { method: "volumeSnapshot" }
+        ].flatMap((how, kind) =>
+          [undefined, "orders-v1", "orders-v0"].map((serverName, server) =>
+            spec(
+              completed(`b-${life}-${name}-${kind}-${server}`, `2026-11-19T0${life}:0${kind}:0${server}Z`, {
+                pluginMetadata: clusterUID === undefined ? null : { clusterUID },
+                serverName
+              }),
+              { cluster: { name }, pluginConfiguration: undefined, ...how }
+            )
+          )
+        )
+      )
+    )
+    const together = shuffled(variants.map(json), 7).reduce(collect, new Map() as Newest)
+    for (const name of ["orders", "orders-2", "orders-3"]) {
+      for (const uid of [null, "uid-of-orders", "uid-of-another-life", "uid-of-none"]) {
+        const of = Option.getOrThrow(decodeCluster(cluster({}, { name, uid })))
+        for (const archive of [plugin, inTree]) {
+          const alone = variants
+            .flatMap((each) => Option.toArray(candidate(of, archive, json(each))))
+            .toSorted((a, b) => b.at - a.at)[0]
+          assert.strictEqual(Option.getOrUndefined(newestOf(together, of, archive))?.backupId, alone?.backupId)
+        }
+      }
+    }
   })
 
   it("notes name, id and end", () => {

@@ -75,6 +75,29 @@ describe("the recovery of a Cluster", () => {
     })
   )
 
+  it.effect("reads a namespace's Backups once for all its Clusters, and gives each its own", () =>
+    Effect.gen(function* () {
+      const names = Array.from({ length: 50 }, (_, index) => `orders-${index}`)
+      const clusters = names.map((name) => cluster({ plugins: [archiver()] }, { name, uid: `uid-of-${name}` }))
+      const backups = names.flatMap((name) =>
+        ["01", "02"].map((hour) => ({
+          ...completed(`${name}-${hour}`, `2026-11-19T${hour}:00:00Z`, {
+            pluginMetadata: { clusterUID: `uid-of-${name}` }
+          }),
+          spec: { ...(good["spec"] as object), cluster: { name } }
+        }))
+      )
+      const world = makeWorld([...clusters, ...backups])
+      const { ofCluster } = yield* start(world)
+      const recoveries = yield* Effect.forEach(clusters, (each) => ofCluster("backup-1", each), { concurrency: 8 })
+      assert.deepStrictEqual(
+        recoveries.map(recordedOf),
+        names.map((name) => found(`id-of-${name}-02`))
+      )
+      assert.strictEqual(callsOf(world).filter((call) => call === listBackups).length, 1)
+    })
+  )
+
   for (const first of ["Cluster", "name"] as const) {
     it.effect(`stays what it was when a backup completes in between (${first} first)`, () =>
       Effect.gen(function* () {
