@@ -28,7 +28,7 @@ import { rows } from "./Rows.ts"
 const ours = "velero-plugin-cnpg"
 const peer = "go-peer"
 const [veleroVersion] = Components.veleroVersions
-const measures = ["file", "start", "execute", "concurrent", "memory", "cluster", "cpu", "store"] as const
+const measures = ["file", "start", "execute", "concurrent", "memory", "cluster", "cpu", "store", "scale"] as const
 
 class BenchFailed extends Data.TaggedError("BenchFailed")<{ readonly message: string }> {}
 

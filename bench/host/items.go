@@ -63,9 +63,29 @@ func deployment(name string, size int, hasMigration bool) []byte {
 	return mustJSON(item)
 }
 
-func cluster(namespace, name string) []byte {
+// cluster is a Cluster before its backup.
+func cluster(namespace, name string) []byte { return clusterWith(namespace, name, object{}) }
+
+// backedUp is a Cluster as a backup has it.
+func backedUp(namespace, name string) []byte {
+	return clusterWith(namespace, name, object{"velero-cnpg/serverName": name + "-v1", "velero-cnpg/current-backup-id": "20261119T020000"})
+}
+
+// pod is one of a Cluster's instances.
+func pod(namespace, cluster string, index int) []byte {
+	meta := metadata(namespace, fmt.Sprintf("%s-%d", cluster, index))
+	meta["labels"] = object{"cnpg.io/cluster": cluster, "cnpg.io/podRole": "instance"}
+	meta["ownerReferences"] = []any{object{
+		"apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "name": cluster, "controller": true, "uid": uid(namespace + "/" + cluster),
+	}}
+	return mustJSON(object{"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": object{"containers": []any{object{"name": "postgres"}}}})
+}
+
+func clusterWith(namespace, name string, annotations object) []byte {
+	meta := metadata(namespace, name)
+	meta["annotations"] = annotations
 	return mustJSON(object{
-		"apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": metadata(namespace, name),
+		"apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": meta,
 		"spec": object{
 			"instances": 3, "imageName": "ghcr.io/cloudnative-pg/postgresql:18.1",
 			"storage":   object{"size": "100Gi", "storageClass": "fast"},
@@ -133,4 +153,24 @@ func veleroRestore(name string) []byte {
 		"spec":   object{"backupName": "nightly", "includedNamespaces": []any{"*"}, "excludedResources": []any{"nodes", "events"}, "itemOperationTimeout": "4h0m0s"},
 		"status": object{"phase": "InProgress", "startTimestamp": "2026-11-20T08:00:00Z"},
 	})
+}
+
+// serverName is what a Cluster archives under.
+func serverName(cluster []byte) (string, error) {
+	var item struct {
+		Spec struct {
+			Plugins []struct {
+				Parameters struct {
+					ServerName string `json:"serverName"`
+				} `json:"parameters"`
+			} `json:"plugins"`
+		} `json:"spec"`
+	}
+	if err := json.Unmarshal(cluster, &item); err != nil {
+		return "", err
+	}
+	if len(item.Spec.Plugins) != 1 {
+		return "", fmt.Errorf("the Cluster has %d plugins", len(item.Spec.Plugins))
+	}
+	return item.Spec.Plugins[0].Parameters.ServerName, nil
 }

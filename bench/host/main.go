@@ -61,6 +61,7 @@ var measures = []struct {
 	{"cluster", (*bench).cluster},
 	{"cpu", (*bench).cpu},
 	{"store", (*bench).store},
+	{"scale", (*bench).scale},
 }
 
 type bench struct {
