@@ -36,10 +36,10 @@ export interface ServiceDefinition {
   readonly methods: Readonly<Record<string, AnyMethod>>
 }
 
-/** Sends one message of a stream; waits while the client takes its time. */
-export type Write<Response> = (response: Response) => Effect.Effect<void>
+/** Sends messages of a stream; waits while the client takes its time. */
+export type Write<Response> = (responses: ReadonlyArray<Response>) => Effect.Effect<void>
 
-type RequestOf<Request, Streams> = Streams extends true ? AsyncIterable<Request> : Request
+type RequestOf<Request, Streams> = Streams extends true ? AsyncIterable<ReadonlyArray<Request>> : Request
 
 /**
  * A method as an effect. A stream of requests is an iterable that is read at the handler's pace; a stream of responses is
@@ -82,7 +82,7 @@ export const pathOf = (serviceName: string, { name }: { readonly name: string })
 const queueBytes = 256 * 1024
 
 /** The messages of a client's stream, between the socket and the handler that reads them. */
-interface Queue<Request> extends AsyncIterable<Request> {
+interface Queue<Request> extends AsyncIterable<ReadonlyArray<Request>> {
   readonly push: (message: Request, bytes: number) => void
   readonly end: () => void
   readonly cancel: () => void
@@ -96,28 +96,29 @@ interface Queue<Request> extends AsyncIterable<Request> {
  * iteration then fails, lest a handler take half of something for the whole.
  */
 const makeQueue = <Request>(resume: () => void): Queue<Request> => {
-  let waiting: Array<readonly [message: Request, bytes: number]> = []
+  let waiting: Array<Request> = []
   let bytes = 0
   const client: { state: "open" | "ended" | "gone" } = { state: "open" }
   let isDropping = false
   let wake = () => {}
   const change = () => new Promise<void>((resolve) => (wake = resolve))
 
-  const next = async (): Promise<IteratorResult<Request>> => {
+  const next = async (): Promise<IteratorResult<ReadonlyArray<Request>>> => {
     while (waiting.length === 0 && client.state === "open") await change()
     if (client.state === "gone") throw new Error("the client is gone")
-    const first = waiting.shift()
-    if (first === undefined) return { done: true, value: undefined }
-    bytes -= first[1]
-    if (bytes < queueBytes) resume()
-    return { done: false, value: first[0] }
+    if (waiting.length === 0) return { done: true, value: undefined }
+    const value = waiting
+    waiting = []
+    bytes = 0
+    resume()
+    return { done: false, value }
   }
   const iterator = { next, return: () => Promise.resolve({ done: true, value: undefined } as const) }
   return {
     [Symbol.asyncIterator]: () => iterator,
     push: (message, size) => {
       if (isDropping) return
-      waiting.push([message, size])
+      waiting.push(message)
       bytes += size
       wake()
     },
@@ -143,10 +144,11 @@ const makeQueue = <Request>(resume: () => void): Queue<Request> => {
 /** Waits where the client has not taken the messages before. */
 const writeTo =
   <Response>(call: Call.Call, codec: Codec<Response>): Write<Response> =>
-  (message) =>
-    Effect.callback((resume) => {
-      if (call.write(codec.encode(message).finish())) return resume(Effect.void)
-      call.onceWritable(() => resume(Effect.void))
+  (messages) =>
+    Effect.suspend(() => {
+      let isTaken = true
+      for (const message of messages) isTaken = call.write(codec.encode(message).finish())
+      return isTaken ? Effect.void : Effect.callback((resume) => call.onceWritable(() => resume(Effect.void)))
     })
 
 /** Nobody waits for the messages of a unary answer. */

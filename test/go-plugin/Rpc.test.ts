@@ -131,9 +131,9 @@ const download = (client: grpc.Client) => {
   return { call, received, all }
 }
 
-const texts = (requests: AsyncIterable<Uint8Array>) =>
-  Stream.fromAsyncIterable(requests, () => refused).pipe(Stream.map(String))
-const joined = (requests: AsyncIterable<Uint8Array>) =>
+const texts = (requests: AsyncIterable<ReadonlyArray<Uint8Array>>) =>
+  Stream.fromAsyncIterable(requests, () => refused).pipe(Stream.flatMap(Stream.fromIterable), Stream.map(String))
+const joined = (requests: AsyncIterable<ReadonlyArray<Uint8Array>>) =>
   Effect.map(Stream.runCollect(texts(requests)), (all) => Buffer.from(all.join(",")))
 const messages = (...all: ReadonlyArray<string>) => all.map((text) => Buffer.from(text))
 
@@ -199,7 +199,7 @@ describe("a stream of answers", () => {
   it.live("has the messages in order, and ends with the handler", () =>
     Effect.gen(function* () {
       const client = yield* connected({
-        download: (_, write) => Effect.forEach(messages("a", "b", "c"), write, { discard: true })
+        download: (_, write) => Effect.andThen(write(messages("a", "b")), write(messages("c")))
       })
       const { all, received } = download(client)
       yield* all
@@ -212,7 +212,7 @@ describe("a stream of answers", () => {
     ["dies", Effect.die("a bug"), Status.code.aborted, Status.defectMessage]
   ])("has what was written before the handler %s", ([, end, code, message]) =>
     Effect.gen(function* () {
-      const client = yield* connected({ download: (_, write) => Effect.andThen(write(Buffer.from("a")), end) })
+      const client = yield* connected({ download: (_, write) => Effect.andThen(write([Buffer.from("a")]), end) })
       const { all, received } = download(client)
       const error = yield* Effect.flip(all)
       assert.deepStrictEqual([error.code, error.details], [code, message])
@@ -232,7 +232,7 @@ describe("a stream of answers", () => {
         download: (_, write) =>
           Effect.forEach(
             Array.from({ length: total }, () => chunk),
-            (message) => Effect.andThen(write(message), () => Effect.sync(() => written++)),
+            (message) => Effect.andThen(write([message]), () => Effect.sync(() => written++)),
             { discard: true }
           )
       })
@@ -253,7 +253,7 @@ describe("a stream of answers", () => {
       const ended = yield* Deferred.make<void>()
       const client = yield* connected({
         download: (_, write) =>
-          write(Buffer.from("a")).pipe(
+          write([Buffer.from("a")]).pipe(
             Effect.andThen(Effect.never),
             Effect.ensuring(Deferred.succeed(ended, undefined))
           )
@@ -271,7 +271,7 @@ describe("streams both ways", () => {
   it.live("answer while they are read", () =>
     Effect.gen(function* () {
       const client = yield* connected({
-        both: (requests, write) => Stream.runForEach(texts(requests), (text) => write(Buffer.from(`${text}!`)))
+        both: (requests, write) => Stream.runForEach(texts(requests), (text) => write([Buffer.from(`${text}!`)]))
       })
       const types = grpcMethod(Streams.fullName, Streams.methods.both)
       const received: Array<string> = []

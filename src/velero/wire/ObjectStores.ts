@@ -2,6 +2,7 @@
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { ObjectStoreDefinition, type PutObjectRequest } from "../../generated/velero/object_store.ts"
 import type { Service } from "../../go-plugin/Rpc.ts"
@@ -30,23 +31,25 @@ const pieces = (bytes: Uint8Array): ReadonlyArray<Uint8Array> =>
   )
 
 /** The first chunk, and the body from there on. */
-const opened = Effect.fnUntraced(function* (requests: AsyncIterable<PutObjectRequest>) {
+const opened = Effect.fnUntraced(function* (requests: AsyncIterable<ReadonlyArray<PutObjectRequest>>) {
   const iterator = requests[Symbol.asyncIterator]()
   // A stream that broke off is a cancelled call, and no failure of the store's.
   const next = Effect.catch(
     Effect.tryPromise(() => iterator.next()),
     () => Effect.interrupt
   )
-  const first = yield* next
-  if (first.done === true) return yield* new EmptyUpload()
-  const rest = Stream.unfold(undefined, () =>
-    Effect.map(next, ({ done, value }) => (done === true ? undefined : ([value, undefined] as const)))
+  const begin = yield* next
+  const first = begin.done === true ? undefined : begin.value[0]
+  if (begin.done === true || first === undefined) return yield* new EmptyUpload()
+  const bodies = (chunks: ReadonlyArray<PutObjectRequest>) =>
+    chunks.map(({ body }) => body).filter((bytes) => bytes.length > 0)
+  const rest = Stream.paginate(undefined, () =>
+    Effect.map(next, ({ done, value }) =>
+      done === true ? ([[], Option.none()] as const) : ([bodies(value), Option.some(undefined)] as const)
+    )
   )
-  const body = Stream.concat(Stream.succeed(first.value), rest).pipe(
-    Stream.map((chunk) => chunk.body),
-    Stream.filter((bytes) => bytes.length > 0)
-  )
-  return { bucket: first.value.bucket, key: first.value.key, plugin: first.value.plugin, body }
+  const body = Stream.concat(Stream.fromIterable(bodies(begin.value)), rest)
+  return { bucket: first.bucket, key: first.key, plugin: first.plugin, body }
 })
 
 export const services = <R>(plugins: ReadonlyArray<Plugin<R>>): ReadonlyArray<Service<R | PluginConfig>> => {
@@ -82,7 +85,7 @@ export const services = <R>(plugins: ReadonlyArray<Plugin<R>>): ReadonlyArray<Se
       getObject: (request, write) =>
         on("getObject", request, ({ getObject }) =>
           getObject(request.bucket, request.key).pipe(
-            Stream.runForEach((bytes) => Effect.forEach(pieces(bytes), (data) => write({ data }), { discard: true }))
+            Stream.runForEach((bytes) => write(pieces(bytes).map((data) => ({ data }))))
           )
         ),
       listCommonPrefixes: Effect.fnUntraced(function* (request) {
