@@ -146,8 +146,7 @@ const writeTo =
   <Response>(call: Call.Call, codec: Codec<Response>): Write<Response> =>
   (messages) =>
     Effect.suspend(() => {
-      let isTaken = true
-      for (const message of messages) isTaken = call.write(codec.encode(message).finish())
+      const isTaken = call.write(...messages.map((message) => codec.encode(message).finish()))
       return isTaken ? Effect.void : Effect.callback((resume) => call.onceWritable(() => resume(Effect.void)))
     })
 

@@ -21,8 +21,8 @@ export interface Status {
 
 /** A call that a client has begun. */
 export interface Call {
-  /** Sends a message. False: wait for `onceWritable` before the next one. */
-  readonly write: (message: Uint8Array) => boolean
+  /** Sends messages. False: wait for `onceWritable` before the next ones. */
+  readonly write: (...messages: ReadonlyArray<Uint8Array>) => boolean
   readonly onceWritable: (listener: () => void) => void
   /** Ends the call. */
   readonly end: (status: Status) => void
@@ -176,10 +176,10 @@ export const accept =
     let owed = 0
     let isOver = false
     const receiver = handle({
-      write: (message) => {
+      write: (...messages) => {
         if (!hasHead) stream.sendHeaders(blocks.head, false)
         hasHead = true
-        return stream.sendData([prefix(message), message])
+        return stream.sendData(messages.flatMap((message) => [prefix(message), message]))
       },
       onceWritable: stream.onceWritable,
       end: (status) => {
