@@ -6,12 +6,13 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import { resources } from "../cnpg/Names.ts"
 import * as Recoveries from "../cnpg/Recoveries.ts"
-import type { Kubernetes, KubernetesError } from "../kubernetes/Kubernetes.ts"
+import { groupResource, type Kubernetes, type KubernetesError } from "../kubernetes/Kubernetes.ts"
 import * as Cluster from "./Cluster.ts"
 import type { Diagnosis } from "./doctor/Clusters.ts"
 import * as Clusters from "./doctor/Clusters.ts"
-import type { Finding } from "./doctor/Finding.ts"
+import { error, type Finding } from "./doctor/Finding.ts"
 import type { Installation, Installed } from "./doctor/Installation.ts"
 import * as Installations from "./doctor/Installation.ts"
 import type { Rights } from "./doctor/Rights.ts"
@@ -42,12 +43,23 @@ export interface Options {
   readonly namespace?: string | undefined
 }
 
+const noKind = error(
+  `the API server does not know ${groupResource(resources.clusters)}: install CloudNativePG before you restore`
+)
+
 /** Reads the cluster. Fails where the Clusters themselves cannot be read. */
 export const examine = ({ namespace, veleroNamespace }: Options): Effect.Effect<Report, KubernetesError, Kubernetes> =>
   Effect.gen(function* () {
     // First, so that a cluster that does not answer is waited for once.
-    const clusters = yield* Clusters.inspect(namespace)
-    const installation = yield* Installations.inspect(veleroNamespace)
+    const { clusters, findings: ofKind } = yield* Clusters.inspect(namespace).pipe(
+      Effect.map((clusters): Pick<Report, "clusters"> & { readonly findings: ReadonlyArray<Finding> } => ({
+        clusters,
+        findings: []
+      })),
+      Effect.catchTag("NotFound", () => Effect.succeed({ clusters: [], findings: [noKind] }))
+    )
+    const installed = yield* Installations.inspect(veleroNamespace)
+    const installation = { ...installed, findings: [...ofKind, ...installed.findings] }
     const { velero } = installation
     const rights = velero === null ? null : yield* VeleroRights.inspect(velero)
     const findings = [...installation.findings, ...(rights?.findings ?? [])]

@@ -272,6 +272,31 @@ describe("what stands in the way", () => {
       ),
       /^error: Velero v1\.11\.1 is too old/
     ],
+    [
+      "two that are called alike",
+      changed("Deployment", "velero", () =>
+        velero({
+          initContainers: ["go", "velero-plugin-cnpg"].map((name) => ({
+            name,
+            image: `registry/${name}/velero-plugin-cnpg:v1`,
+            volumeMounts: [{ name: "plugins", mountPath: "/target" }]
+          }))
+        })
+      ),
+      /^error: init containers go \(registry\/go\/velero-plugin-cnpg:v1\), velero-plugin-cnpg \(.*\) of Deployment velero\/velero all put velero-plugin-cnpg into \/plugins: .* Remove all but one/
+    ],
+    [
+      "an annotation that means nothing",
+      changed("Cluster", "orders", withAnnotations({ "velero-cnpg/on-demand-backup": "yes" })),
+      /^error: annotation velero-cnpg\/on-demand-backup on Cluster shop\/orders is "yes"; it can be true or false\. Correct it and back up again$/
+    ],
+    [
+      "a first backup that is made for each Velero backup",
+      changed("Cluster", "orders", withAnnotations({ "velero-cnpg/on-demand-backup": "true" })).filter(
+        ({ kind }) => kind !== "Backup"
+      ),
+      /^warning: it has no completed CNPG Backup yet: the next Velero backup makes the first, as velero-cnpg\/on-demand-backup asks for it$/
+    ],
     ["no operator", without("Deployment", "cnpg-controller-manager"), /^warning: no Deployment has an image/],
     [
       "no rights",
@@ -308,6 +333,54 @@ describe("what stands in the way", () => {
       )
       assert.match(findings(report).join("\n"), /^warning: it has no archive/)
       assert.isTrue(report.recoverable)
+    })
+  )
+
+  it.effect.each<readonly [what: string, objects: Objects, finding: RegExp]>([
+    ["the Cluster", changed("Cluster", "orders", withLabel), /^error: it is in no backup: it has the label/],
+    [
+      "a volume claim",
+      changed("PersistentVolumeClaim", "orders-2", withLabel),
+      /^error: PersistentVolumeClaim orders-2 \(its data\) is in no backup: it has the label/
+    ],
+    [
+      "all volume claims",
+      well.filter(({ kind }) => kind !== "PersistentVolumeClaim"),
+      /^error: it has no volume claims/
+    ]
+  ])("is an error all the same where that is what keeps the volumes back: %s", ([, objects, expected]) =>
+    Effect.gen(function* () {
+      const wished = objects.map((object) =>
+        isThe("Cluster", "orders")(object) ? withAnnotations({ "velero-cnpg/recover-from": "volumes" })(object) : object
+      )
+      const report = yield* examine(wished)
+      assert.match(findings(report).join("\n"), expected)
+      assert.isFalse(report.recoverable)
+      assert.notMatch(findings(yield* examine(objects)).join("\n"), /PersistentVolumeClaim|volume claims/)
+    })
+  )
+
+  it.effect("is that volume claims cannot be read, where the user wants the volumes", () =>
+    Effect.gen(function* () {
+      const objects = changed("Cluster", "orders", withAnnotations({ "velero-cnpg/recover-from": "volumes" }))
+      const server = yield* serve(objects, { authorize: ({ resource }) => resource !== "persistentvolumeclaims" })
+      assert.match(
+        findings(yield* examineOn(server)).join("\n"),
+        /^error: whether its volume claims are in a backup is unknown: may not list persistentvolumeclaims/
+      )
+    })
+  )
+
+  it.effect("is that the cluster has no CloudNativePG", () =>
+    Effect.gen(function* () {
+      const server = yield* serve(well.filter((object) => !object.apiVersion?.startsWith("postgresql.cnpg.io")))
+      server.addFault({ path: /\/postgresql\.cnpg\.io\//, answer: { status: 404 } })
+      const report = yield* examineOn(server)
+      assert.match(
+        findings(report).join("\n"),
+        /^error: the API server does not know clusters\.postgresql\.cnpg\.io: install CloudNativePG before you restore/m
+      )
+      assert.deepStrictEqual([report.clusters, report.recoverable], [[], false])
     })
   )
 

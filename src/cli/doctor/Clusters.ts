@@ -6,15 +6,18 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Archive from "../../cnpg/Archive.ts"
-import { type Cluster, decodeCluster } from "../../cnpg/Cluster.ts"
-import { annotation, barmanCloudPlugin, operatorAnnotation, resources } from "../../cnpg/Names.ts"
+import { type Cluster, decodeCluster, describe } from "../../cnpg/Cluster.ts"
+import { annotation, barmanCloudPlugin, label, operatorAnnotation, resources } from "../../cnpg/Names.ts"
 import type { Recovery } from "../../cnpg/Recoveries.ts"
 import { Recoveries } from "../../cnpg/Recoveries.ts"
 import type { Reference } from "../../cnpg/References.ts"
 import * as References from "../../cnpg/References.ts"
-import { Kubernetes, type KubernetesError, type KubernetesObject } from "../../kubernetes/Kubernetes.ts"
+import * as Setting from "../../cnpg/Setting.ts"
+import { settings } from "../../cnpg/Settings.ts"
+import { Kubernetes, type KubernetesError, type KubernetesObject, type Resource } from "../../kubernetes/Kubernetes.ts"
 import * as View from "../../velero/View.ts"
 import { error, type Finding, warning } from "./Finding.ts"
 
@@ -52,6 +55,8 @@ export interface Looked {
 
 /** All that was read of one Cluster. */
 export interface Facts {
+  /** Where its data comes from its volumes: those that Velero would back up or leave out. */
+  readonly claims: ReadonlyArray<KubernetesObject> | KubernetesError | undefined
   readonly object: KubernetesObject
   readonly cluster: Cluster
   readonly recovery: Recovery
@@ -60,7 +65,7 @@ export interface Facts {
   readonly now: DateTime.Utc
 }
 
-const isError = (found: Looked["found"]): found is KubernetesError => found instanceof Error
+const isError = <A>(found: A | KubernetesError): found is KubernetesError => found instanceof Error
 
 /** Velero leaves out what has it, whatever a backup selects. */
 const exclusionLabel = "velero.io/exclude-from-backup"
@@ -81,6 +86,8 @@ const decodeConditions = Schema.decodeUnknownOption(
 
 const archivingOf = ({ status }: Cluster) =>
   Option.getOrUndefined(decodeConditions(status))?.conditions.find(({ type }) => type === "ContinuousArchiving")
+
+const isOnVolumes = ({ metadata }: Cluster): boolean => metadata.annotations?.[annotation.recoverFrom] === "volumes"
 
 const withVolumes = `or annotate the Cluster with ${annotation.recoverFrom}=volumes, if Velero backs its volumes up`
 
@@ -107,11 +114,18 @@ const seconds = (time: string | undefined): number | undefined =>
     Option.map(DateTime.make(time ?? ""), (found) => Math.floor(DateTime.toEpochMillis(found) / 1000))
   )
 
-const backupFindings = ({ recorded, window }: Recovery): ReadonlyArray<Finding> => {
+const backupFindings = ({ annotations, recorded, window }: Recovery): ReadonlyArray<Finding> => {
   switch (recorded._tag) {
     case "Unknown":
       return [error(`its backups cannot be read: ${recorded.reason}`)]
     case "NoneCompleted":
+      if (annotations?.[annotation.onDemandBackup] === "true") {
+        return [
+          warning(
+            `it has no completed CNPG Backup yet: the next Velero backup makes the first, as ${annotation.onDemandBackup} asks for it`
+          )
+        ]
+      }
       return window.first === undefined
         ? [error("it has no completed backup. Make one: create a CNPG Backup or a ScheduledBackup for it")]
         : [
@@ -167,22 +181,48 @@ const referenceFindings = (looked: ReadonlyArray<Looked>): ReadonlyArray<Finding
       : []
   })
 
+const excluded = (what: string, remedy: string): Finding =>
+  error(`${what} is in no backup: it has the label ${exclusionLabel}. ${remedy}`)
+
+/** What is wrong with the volumes of a Cluster that gets its data from them. */
+const claimFindings = (claims: Facts["claims"]): ReadonlyArray<Finding> => {
+  if (claims === undefined) return []
+  if (isError(claims)) return [error(`whether its volume claims are in a backup is unknown: ${claims.message}`)]
+  if (claims.length === 0) return [error("it has no volume claims to restore it from")]
+  return claims
+    .filter(isExcluded)
+    .map(({ metadata }) => excluded(`PersistentVolumeClaim ${metadata?.name ?? ""} (its data)`, "Remove it"))
+}
+
+/** Annotations on the Cluster that would fail its backup or restore. */
+const settingFindings = (cluster: Cluster): ReadonlyArray<Finding> =>
+  settings
+    .filter(({ isOfCluster }) => isOfCluster)
+    .flatMap((setting) => {
+      const { annotations } = cluster.metadata
+      const chosen = Setting.choose(setting, { velero: {}, cluster: { name: describe(cluster), annotations } })
+      return Result.isFailure(chosen) ? [error(chosen.failure.message)] : []
+    })
+
 /** What there is to say of a Cluster. */
-export const diagnose = ({ cluster, looked, now, object, recovery }: Facts): Diagnosis => {
+export const diagnose = ({ claims, cluster, looked, now, object, recovery }: Facts): Diagnosis => {
   const { archive, recorded, window } = recovery
   const backup = recorded._tag === "Found" ? recorded.backup : undefined
-  const onVolumes = cluster.metadata.annotations?.[annotation.recoverFrom] === "volumes"
+  const onVolumes = isOnVolumes(cluster)
   const problem = archiveProblem(archive)
-  const findings = [
-    ...(isExcluded(object) ? [error(`it is in no backup: it has the label ${exclusionLabel}. Remove it`)] : []),
+  const ofArchive = [
     ...(problem === undefined
       ? [...backupFindings(recovery), ...archivingFindings(cluster)]
       : [error(`${problem} ${withVolumes}`)]),
     ...referenceFindings(looked)
-  ].map((finding) =>
+  ]
+  const findings = [
+    ...(isExcluded(object) ? [excluded("it", "Remove it")] : []),
+    ...settingFindings(cluster),
+    ...claimFindings(claims),
     // Its data does not come from the archive then.
-    onVolumes ? warning(finding.message) : finding
-  )
+    ...(onVolumes ? ofArchive.map(({ message }) => warning(message)) : ofArchive)
+  ]
   const ended = seconds(backup?.endedAt)
   return {
     namespace: cluster.metadata.namespace ?? "",
@@ -253,6 +293,27 @@ const look = (object: KubernetesObject, namespace: string): Effect.Effect<Readon
     return [...looked, ...stores.flat()]
   })
 
+const volumeClaims: Resource = {
+  group: "",
+  version: "v1",
+  resource: "persistentvolumeclaims",
+  kind: "PersistentVolumeClaim",
+  namespaced: true
+}
+
+const claimsOf = ({ metadata }: Cluster) =>
+  Effect.flatMap(Kubernetes, (kubernetes) =>
+    kubernetes.fold(
+      volumeClaims,
+      { namespace: metadata.namespace ?? "", labelSelector: `${label.cluster}=${metadata.name}` },
+      (): Array<KubernetesObject> => [],
+      (all, object) => {
+        all.push(object)
+        return all
+      }
+    )
+  ).pipe(Effect.catch((problem: KubernetesError) => Effect.succeed(problem)))
+
 /** Reads all Clusters, of a namespace or of all, in the order of the API server. */
 export const inspect = (
   namespace: string | undefined
@@ -277,7 +338,8 @@ export const inspect = (
           Effect.gen(function* () {
             const recovery = yield* recoveries.ofCluster("doctor", cluster)
             const looked = yield* look(object, cluster.metadata.namespace ?? "")
-            return diagnose({ object, cluster, recovery, looked, now })
+            const claims = isOnVolumes(cluster) ? yield* claimsOf(cluster) : undefined
+            return diagnose({ object, cluster, recovery, looked, claims, now })
           })
       })
     )

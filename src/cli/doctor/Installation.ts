@@ -132,10 +132,17 @@ const veleroFindings = (namespace: string, velero: Velero | undefined): Readonly
     ]
   }
   const { deployment, initContainers, pluginDirectory, version } = velero
-  const isThere = initContainers.some(({ image, name }) => [name, image].some((text) => text.includes(plugin)))
+  const alike = initContainers.filter(({ image, name }) => [name, image].some((text) => text.includes(plugin)))
   return [
     ...(isTooOld(version) ? [error(`Velero ${version} is too old: this plugin needs 1.12 or later`)] : []),
-    ...(isThere
+    ...(alike.length < 2
+      ? []
+      : [
+          error(
+            `init containers ${alike.map(({ image, name }) => `${name} (${image})`).join(", ")} of Deployment ${namespace}/${deployment} all put ${plugin} into ${pluginDirectory}: the last one's file is what Velero has, or it refuses to start for two plugins of one name. Remove all but one`
+          )
+        ]),
+    ...(alike.length > 0
       ? []
       : [
           error(
