@@ -137,6 +137,14 @@ export const snapshotCrds: GoModule = {
 /** What every stand has; Velero and the operator come in versions. */
 export const always = { etcd, kubernetes, snapshotCrds, barmanCloud, versitygw, pluginForAws }
 
+/** Helm, which renders Velero's chart. */
+export const helm: GoModule = {
+  name: "helm",
+  version: "3.21.4",
+  module: "helm.sh/helm/v3",
+  commands: { helm: "./cmd/helm" }
+}
+
 /** The database itself, for the scenario that looks at rows. */
 export const postgresql: DebianPackage = {
   name: "postgresql",

@@ -1,14 +1,9 @@
-/** The table of results, in columns that wrap. */
+/** The table of results, in columns that wrap, and the file of them. */
+import * as Fs from "node:fs"
+import * as Compatibility from "../../src/release/Compatibility.ts"
 import * as Terminal from "./Terminal.ts"
 
-export interface Result {
-  /** Velero and operator. */
-  readonly pair: string
-  readonly scenario: string
-  readonly expected: string
-  /** What was seen, or each failure. */
-  readonly seen: ReadonlyArray<string>
-  readonly passed: boolean
+export interface Result extends Compatibility.Result {
   readonly millis: number
 }
 
@@ -34,6 +29,15 @@ const row = (cells: ReadonlyArray<ReadonlyArray<string>>, widths: ReadonlyArray<
 
 const headings = ["", "scenario", "expected", "seen", "time"]
 
+const outcomes: Readonly<Record<Result["outcome"], string>> = {
+  passed: "ok",
+  failed: "FAILED",
+  "not applicable": "n/a"
+}
+
+const describe = ({ versions: { cloudNativePg, velero } }: Result): string =>
+  `Velero ${velero}, CloudNativePG ${cloudNativePg}`
+
 /** One row for each result, under a line for each pair of versions. */
 export const table = (results: ReadonlyArray<Result>, width: number): string => {
   const names = Math.max(...results.map(({ scenario }) => scenario.length), 8)
@@ -46,10 +50,12 @@ export const table = (results: ReadonlyArray<Result>, width: number): string => 
       widths
     ),
     ...results.flatMap((result, index) => [
-      ...(result.pair === results[index - 1]?.pair ? [] : [`\n${result.pair}`]),
+      ...(results[index - 1] !== undefined && describe(result) === describe(results[index - 1] as Result)
+        ? []
+        : [`\n${describe(result)}`]),
       row(
         [
-          [result.passed ? "ok" : "FAILED"],
+          [outcomes[result.outcome]],
           [result.scenario],
           wrap(result.expected, sentence),
           result.seen.flatMap((line) => wrap(line, sentence)),
@@ -63,6 +69,13 @@ export const table = (results: ReadonlyArray<Result>, width: number): string => 
 
 /** The one line that CI reads. */
 export const summary = (results: ReadonlyArray<Result>): string => {
-  const failed = results.filter(({ passed }) => !passed).length
-  return `${results.length - failed} passed, ${failed} failed`
+  const count = (outcome: Result["outcome"]) => results.filter((result) => result.outcome === outcome).length
+  const inapplicable = count("not applicable")
+  return `${count("passed")} passed, ${count("failed")} failed${inapplicable === 0 ? "" : `, ${inapplicable} not applicable`}`
+}
+
+/** Adds results to a file of them, or makes it; those of the same versions and scenario are replaced. */
+export const write = (file: string, results: ReadonlyArray<Result>): void => {
+  const earlier = Fs.existsSync(file) ? (JSON.parse(Fs.readFileSync(file, "utf8")) as ReadonlyArray<Result>) : []
+  Fs.writeFileSync(file, `${JSON.stringify(Compatibility.merge(earlier, results), undefined, 2)}\n`)
 }

@@ -3,8 +3,10 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Build from "./Build.ts"
+import type { Versions } from "../../src/release/Compatibility.ts"
 import type { VeleroVersion } from "./Components.ts"
 import * as Components from "./Components.ts"
+import type { Given } from "./Given.ts"
 import * as Namespace from "./Namespace.ts"
 import type { Executables, Pack } from "./Packs.ts"
 import { Processes } from "./Processes.ts"
@@ -23,7 +25,12 @@ export interface Step {
   readonly scenarios: ReadonlyArray<Scenario>
 }
 
-const describe = ({ operator, velero }: Pair): string => `Velero ${velero}, CloudNativePG ${operator}`
+const versionsOf = ({ operator, velero }: Pair): Versions => ({
+  velero,
+  cloudNativePg: operator,
+  barmanCloud: Components.barmanCloud.version,
+  kubernetes: Components.kubernetes.version
+})
 
 const componentsOf = (pairs: ReadonlyArray<Pair>): ReadonlyArray<Components.Component> => [
   ...Object.values(Components.always),
@@ -38,7 +45,14 @@ const messageOf = (cause: Cause.Cause<{ readonly message: string }>): string => 
   return text.length > 600 ? `${text.slice(0, 600)}…` : text
 }
 
-const runScenario = Effect.fnUntraced(function* (pair: string, { expected, name, needs = [], run }: Scenario) {
+const runScenario = Effect.fnUntraced(function* (pair: Pair, { except, expected, name, needs = [], run }: Scenario) {
+  const versions = versionsOf(pair)
+  const { given } = yield* Stand
+  const reason = except?.(pair, given)
+  if (reason !== undefined) {
+    yield* Terminal.line(`not applicable: ${name}: ${reason}`)
+    return { versions, scenario: name, expected, seen: [reason], outcome: "not applicable", millis: 0 } satisfies Result
+  }
   const { broken } = yield* Processes
   const failures: Array<string> = []
   const built = yield* Effect.exit(Build.buildAll(needs))
@@ -47,7 +61,8 @@ const runScenario = Effect.fnUntraced(function* (pair: string, { expected, name,
   const passed = Exit.isSuccess(exit) && failures.length === 0
   const seen = Exit.isSuccess(exit) ? (passed ? [exit.value] : failures) : [...failures, messageOf(exit.cause)]
   yield* Terminal.line(`${passed ? "ok" : "FAILED"} ${name}, ${Terminal.duration(millis)}`)
-  return { pair, scenario: name, expected, seen, passed, millis } satisfies Result
+  const outcome = passed ? ("passed" as const) : ("failed" as const)
+  return { versions, scenario: name, expected, seen, outcome, millis } satisfies Result
 })
 
 const startOperator = ({ operator }: Pair) =>
@@ -74,7 +89,7 @@ const startVelero = ({ velero }: Pair, packs: ReadonlyArray<Pack>, rights: Right
     })
   )
 
-const runStep = Effect.fnUntraced(function* ({ pair, scenarios }: Step, rights: Rights) {
+const runStep = Effect.fnUntraced(function* ({ pair, scenarios }: Step, rights: Rights, record: Record) {
   // What scenarios made stays until here: they have namespaces of their own. Another operator's CRDs must not meet it.
   yield* Namespace.removeAll()
   if (scenarios.some((scenario) => packsOf(scenario).includes("cnpg"))) yield* startOperator(pair)
@@ -84,21 +99,28 @@ const runStep = Effect.fnUntraced(function* ({ pair, scenarios }: Step, rights: 
     Effect.fnUntraced(function* ([first, ...others]) {
       if (first === undefined) return []
       yield* startVelero(pair, packsOf(first), rights)
-      return yield* Effect.forEach([first, ...others], (scenario) => runScenario(describe(pair), scenario))
+      return yield* Effect.forEach([first, ...others], (scenario) =>
+        Effect.tap(runScenario(pair, scenario), (result) => Effect.sync(() => record(result)))
+      )
     })
   )
   return results.flat()
 })
 
+/** What is done with each result, as soon as it is there. */
+export type Record = (result: Result) => void
+
 /** Runs everything; a scenario that fails does not stop the others. */
 export const run = Effect.fn("Run.run")(function* (
   steps: ReadonlyArray<Step>,
   executables: Executables,
-  rights: Rights
+  given: Given,
+  rights: Rights,
+  record: Record
 ) {
   yield* Build.buildAll(componentsOf(steps.map(({ pair }) => pair)))
-  const results = yield* Effect.forEach(steps, (step) => runStep(step, rights)).pipe(
-    Effect.provide(Stands.layer(executables))
+  const results = yield* Effect.forEach(steps, (step) => runStep(step, rights, record)).pipe(
+    Effect.provide(Stands.layer(executables, given))
   )
   return results.flat()
 })
@@ -116,6 +138,6 @@ export const keep = Effect.fn("Run.keep")(function* <E, R>(
     Effect.andThen(prepare),
     Effect.flatMap(Terminal.line),
     Effect.andThen(Effect.never),
-    Effect.provide(Stands.layer(executables))
+    Effect.provide(Stands.layer(executables, { goPlugin: undefined, chart: undefined }))
   )
 })

@@ -19,6 +19,7 @@ import type { Api, RequestFailed } from "./Api.ts"
 import type { BuildFailed, Built, GoMissing } from "./Build.ts"
 import * as Build from "./Build.ts"
 import * as Components from "./Components.ts"
+import type { Given } from "./Given.ts"
 import type { Executables } from "./Packs.ts"
 import type { TimedOut } from "./Poll.ts"
 import type { ServerEnded } from "./Processes.ts"
@@ -46,11 +47,14 @@ export class Stand extends Context.Service<
     readonly api: Api
     /** The packs under test. */
     readonly executables: Executables
+    readonly given: Given
     /** Path of a kubeconfig for a user. */
     readonly kubeconfig: (user: User) => string
     readonly kubectl: (...args: ReadonlyArray<string>) => Effect.Effect<string, CommandFailed>
     /** Velero's command line, of the version whose server runs. */
     readonly velero: (...args: ReadonlyArray<string>) => Effect.Effect<string, CommandFailed>
+    /** Of the Velero in use. */
+    readonly veleroVersion: () => Components.VeleroVersion
     /** Path of Velero's command line. */
     readonly veleroPath: () => string
     readonly kubectlPath: string
@@ -70,6 +74,10 @@ export class Stand extends Context.Service<
     readonly useVelero: (options: VeleroOptions) => Effect.Effect<void, StandError>
     /** Runs the Velero in use anew: it looks for kinds when it starts, and then every five minutes. */
     readonly restartVelero: Effect.Effect<void, StandError>
+    /** Runs an effect with these executables in Velero's plugin directory instead of the packs, which come back after it. */
+    readonly withPlugins: (
+      plugins: ReadonlyArray<string>
+    ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | StandError, R>
     /** Runs a Velero of the same version beside the one in use, in a namespace of its own, until the scope closes. */
     readonly startVelero: (
       options: Omit<VeleroOptions, "version"> & { readonly namespace: string }
@@ -91,7 +99,7 @@ const makeSlot = Effect.gen(function* () {
     })
 })
 
-const make = Effect.fnUntraced(function* (executables: Executables) {
+const make = Effect.fnUntraced(function* (executables: Executables, given: Given) {
   const processes = yield* Processes
   const [etcd, kubernetes, snapshotCrds, barmanCloud, versitygw, pluginForAws] = yield* Effect.all([
     Build.build(Components.etcd),
@@ -133,7 +141,7 @@ const make = Effect.fnUntraced(function* (executables: Executables) {
     const storage = options.packs.includes("filesystem")
       ? (yield* files).storage
       : yield* ObjectStores.storageOf(yield* s3, pluginForAws)
-    const plugins = options.packs.map((pack) => executables[pack])
+    const plugins = [...options.packs.map((pack) => executables[pack]), ...(options.plugins ?? [])]
     const { log } = yield* VeleroServer.start(cluster, built, plugins, storage, options)
     return { built, log }
   }, provided)
@@ -146,9 +154,11 @@ const make = Effect.fnUntraced(function* (executables: Executables) {
   return Stand.of({
     api: cluster.api,
     executables,
+    given,
     kubeconfig: cluster.kubeconfig,
     link: cluster.link,
     kubectlPath: kubernetes.bin("kubectl"),
+    veleroVersion: () => veleroOptions.version,
     veleroPath,
     s3,
     files,
@@ -163,10 +173,18 @@ const make = Effect.fnUntraced(function* (executables: Executables) {
       }).pipe(provided),
     useVelero,
     restartVelero: Effect.suspend(() => useVelero(veleroOptions)),
+    withPlugins: (plugins) => (effect) =>
+      Effect.suspend(() => {
+        const before = veleroOptions
+        return useVelero({ ...before, packs: [], plugins, isRestart: true }).pipe(
+          Effect.andThen(effect),
+          Effect.ensuring(Effect.orDie(useVelero({ ...before, isRestart: true })))
+        )
+      }),
     startVelero: (options) =>
       Effect.suspend(() => Effect.asVoid(startVelero({ ...options, version: veleroOptions.version })))
   })
 })
 
-export const layer = (executables: Executables): Layer.Layer<Stand, StandError, Processes> =>
-  Layer.effect(Stand, make(executables))
+export const layer = (executables: Executables, given: Given): Layer.Layer<Stand, StandError, Processes> =>
+  Layer.effect(Stand, make(executables, given))

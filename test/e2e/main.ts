@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import packageJson from "../../package.json" with { type: "json" }
 import { operatorVersions, veleroVersions } from "./Components.ts"
+import * as Given from "./Given.ts"
 import { executables } from "./Packs.ts"
 import * as Processes from "./Processes.ts"
 import * as Report from "./Report.ts"
@@ -85,6 +86,16 @@ const command = Command.make(
       Flag.withMetavar("DIR"),
       Flag.withDescription("Folder with the executables of the other packs")
     ),
+    chart: Flag.String("chart").pipe(
+      Flag.optional,
+      Flag.withMetavar("PATH"),
+      Flag.withDescription("Velero's Helm chart, as helm pull brings it, for the scenario helm-chart")
+    ),
+    goPlugin: Flag.String("go-plugin").pipe(
+      Flag.optional,
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("Executable of the Go plugin, for the scenario go-backup")
+    ),
     only: Flag.String("only").pipe(
       Flag.optional,
       Flag.withMetavar("NAME,..."),
@@ -93,7 +104,7 @@ const command = Command.make(
     json: Flag.String("json").pipe(
       Flag.optional,
       Flag.withMetavar("FILE"),
-      Flag.withDescription("Writes the results there, for other programs")
+      Flag.withDescription("Writes each result there, in place of an earlier one of the same versions and scenario")
     ),
     rights: Flag.Literals("rights", ["least", "all"]).pipe(
       Flag.withDefault("least"),
@@ -112,9 +123,15 @@ const command = Command.make(
       Flag.withDescription("Version of CloudNativePG's operator")
     )
   },
-  Effect.fnUntraced(function* ({ json, keep, matrix, only, operator, packs, plugin, rights, velero }) {
+  Effect.fnUntraced(function* ({ chart, goPlugin, json, keep, matrix, only, operator, packs, plugin, rights, velero }) {
     const chosen = yield* choose(Option.getOrUndefined(only))
     const files = executables(plugin, packs)
+    const given = Given.absolute({
+      goPlugin: Option.getOrUndefined(goPlugin),
+      chart: Option.getOrUndefined(chart)
+    })
+    const absent = Given.missing(given)
+    if (absent !== undefined) return yield* new NotUnderstood({ message: `${absent} does not exist` })
     for (const pack of keep ? (["cnpg"] as const) : new Set(chosen.flatMap(packsOf))) {
       if (!Fs.existsSync(files[pack])) {
         return yield* new NotUnderstood({ message: `${files[pack]} does not exist; npm run build makes it in dist` })
@@ -122,16 +139,15 @@ const command = Command.make(
     }
     const pair = { velero, operator }
     if (keep) return yield* Run.keep(pair, files, rights, example)
-    const results = yield* Run.run(planOf(chosen, pair, matrix), files, rights)
-    yield* Effect.forEach(Option.toArray(json), (file) =>
-      Effect.sync(() => Fs.writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`))
-    )
+    const results = yield* Run.run(planOf(chosen, pair, matrix), files, given, rights, (result) => {
+      for (const file of Option.toArray(json)) Report.write(file, [result])
+    })
     yield* Terminal.line(`\n${Report.table(results, process.stdout.columns ?? 160)}\n`)
-    if (results.some(({ passed }) => !passed)) {
+    if (results.some(({ outcome }) => outcome === "failed")) {
       yield* Terminal.line(`Logs of the servers: ${yield* Processes.Processes.use(({ keepLogs }) => keepLogs)}\n`)
     }
     yield* Terminal.line(Report.summary(results))
-    if (results.some(({ passed }) => !passed)) return yield* new ScenarioFailed()
+    if (results.some(({ outcome }) => outcome === "failed")) return yield* new ScenarioFailed()
   })
 ).pipe(Command.withDescription("Proof on real servers: what the CloudNativePG operator does after Velero restores"))
 

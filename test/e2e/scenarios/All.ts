@@ -4,6 +4,7 @@ import { backupChoice } from "./BackupChoice.ts"
 import { chosen } from "./Chosen.ts"
 import { data, dataInPod } from "./Data.ts"
 import { deploy } from "./Deploy.ts"
+import { doctor } from "./Doctor.ts"
 import { declarativeObjects } from "./DeclarativeObjects.ts"
 import { defaultServerName } from "./DefaultServerName.ts"
 import { examplePack } from "./ExamplePack.ts"
@@ -11,6 +12,8 @@ import { apiStops, pluginKilled } from "./Faults.ts"
 import { filesystemItems } from "./FilesystemItems.ts"
 import { filesystemStore } from "./FilesystemStore.ts"
 import { fourClusters } from "./FourClusters.ts"
+import { goBackup } from "./GoBackup.ts"
+import { helmChart } from "./HelmChart.ts"
 import { inPlace } from "./InPlace.ts"
 import { inTree } from "./InTree.ts"
 import { kymaPack } from "./KymaPack.ts"
@@ -42,6 +45,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   onTopOfAnotherLife,
   secondGeneration,
   backupChoice,
+  goBackup,
   onDemandBackup,
   onDemandBackupFails,
   onDemandBackupNotBegun,
@@ -55,6 +59,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   chosen,
   readable,
   withoutRights,
+  doctor,
   apiStops,
   pluginKilled,
   pooler,
@@ -73,6 +78,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   filesystemItems,
   volumeSnapshots,
   deploy,
+  helmChart,
   examplePack,
   kymaPack
 ]

@@ -41,6 +41,7 @@ export const chosen: Scenario = {
   name: "chosen",
   expected:
     "a backup by label, and one of Clusters alone, recover: store, credentials, schedule and passwords are in them",
+  core: true,
   run: Effect.gen(function* () {
     yield* recovers("by-label", "--selector", "app=shop")
     yield* recovers("clusters-only", "--include-resources", "clusters.postgresql.cnpg.io")

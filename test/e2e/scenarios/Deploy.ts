@@ -2,8 +2,7 @@
  * The files of `deploy/`, and the filesystem pack's patches, as the API server takes them: nothing is stored, but everything that
  * decides on an object is asked, the Pod Security admission of a restricted namespace too. The volume policy is used by a backup.
  *
- * The Helm chart itself is not here: what it makes of the values (`templates/deployment.yaml`, `templates/configmaps.yaml` of
- * chart 12.1.0) is made below.
+ * The Helm chart itself is not here: what it makes of the values is made below. The chart is that of the scenario `helm-chart`.
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -22,9 +21,9 @@ import * as Velero from "../Velero.ts"
 import * as Verify from "../Verify.ts"
 
 const repository = Path.resolve(import.meta.dirname, "../../..")
-const inRepository = (file: string): string => Path.join(repository, file)
-const restricted = "deploy-restricted"
-const image = `registry.example.com/velero-plugin-cnpg:v${packageJson.version}`
+export const inRepository = (file: string): string => Path.join(repository, file)
+export const restricted = "deploy-restricted"
+export const image = `registry.example.com/velero-plugin-cnpg:v${packageJson.version}`
 
 interface Container {
   readonly name: string
@@ -32,7 +31,7 @@ interface Container {
   readonly securityContext?: object
 }
 
-interface PodSpec {
+export interface PodSpec {
   readonly initContainers: ReadonlyArray<Container>
   readonly containers: ReadonlyArray<Container>
   readonly volumes: ReadonlyArray<object>
@@ -68,7 +67,7 @@ const ownContext = {
 }
 
 /** Asks the API server for an answer, and stores nothing. */
-const apply = Effect.fnUntraced(function* (...files: ReadonlyArray<string>) {
+export const apply = Effect.fnUntraced(function* (...files: ReadonlyArray<string>) {
   const { kubectl } = yield* Stand
   const said = yield* Verify.attempt(
     kubectl("apply", "--dry-run=server", "--output=name", ...files.map((file) => `--filename=${file}`))
@@ -92,7 +91,7 @@ const admitted = Effect.fnUntraced(function* (spec: PodSpec) {
     )
 })
 
-const verifyPod = Effect.fnUntraced(function* (what: string, spec: PodSpec) {
+export const verifyPod = Effect.fnUntraced(function* (what: string, spec: PodSpec) {
   const [plugin] = spec.initContainers.filter(({ name }) => name === "velero-plugin-cnpg")
   yield* Verify.equal(`the image of ${what}`, plugin?.image, image)
   yield* Verify.equal(`${what} in a restricted namespace`, yield* admitted(spec), "admitted")
@@ -101,6 +100,12 @@ const verifyPod = Effect.fnUntraced(function* (what: string, spec: PodSpec) {
   const refused = yield* admitted({ ...spec, initContainers: plain })
   yield* Verify.that(`${what} without its security context is refused`, /restricted|PodSecurity/.test(refused), refused)
 })
+
+export const createRestricted = Effect.flatMap(Stand, ({ api }) =>
+  api.apply(Objects.namespaces, {
+    metadata: { name: restricted, labels: { "pod-security.kubernetes.io/enforce": "restricted" } }
+  })
+)
 
 const kustomize = Effect.gen(function* () {
   const { kubectl, velero } = yield* Stand
@@ -238,10 +243,7 @@ export const deploy: Scenario = {
     "the API server takes every file of deploy/, in a restricted namespace too; the volume policy leaves CNPG's out",
   packs: ["filesystem"],
   run: Effect.gen(function* () {
-    const { api } = yield* Stand
-    yield* api.apply(Objects.namespaces, {
-      metadata: { name: restricted, labels: { "pod-security.kubernetes.io/enforce": "restricted" } }
-    })
+    yield* createRestricted
     const single = ["rbac", "plugin-config", "volume-policy", "network-policy"]
     const taken = yield* apply(...single.map((name) => inRepository(`deploy/${name}.yaml`)))
     const objects = single.flatMap((name) => readManifests(inRepository(`deploy/${name}.yaml`)))

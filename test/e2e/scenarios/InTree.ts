@@ -30,6 +30,7 @@ export const inTree: Scenario = {
   name: "in-tree",
   expected:
     "recovers from barmanObjectStore and the recorded in-tree backup, and archives there under a new server name",
+  core: true,
   run: Effect.gen(function* () {
     const { s3 } = yield* Stand
     yield* createNamespace(namespace)

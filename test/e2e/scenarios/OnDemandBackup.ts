@@ -92,6 +92,7 @@ export const onDemandBackup: Scenario = {
   name: success,
   expected:
     "the Velero backup is completed with its CNPG Backups, over a restart of Velero; their ids are recorded, and a restore recovers exactly them",
+  core: true,
   run: Effect.gen(function* () {
     const { api, restartVelero } = yield* Stand
     yield* Shop.create(success)
@@ -151,7 +152,7 @@ export const onDemandBackup: Scenario = {
     yield* Verify.equal("the mark of its volume claim", ofFirst.claim["velero-cnpg/owned-by-cluster"], "first")
 
     yield* Namespace.remove(success)
-    const restore = yield* Velero.restore(backup, `--annotations=${key.recoveryTarget}=velero-backup`)
+    const restore = yield* Velero.restoreAnnotated(backup, { [key.recoveryTarget]: "velero-backup" })
     yield* Verify.equal("the Velero restore", Velero.outcome(restore), "Completed")
     for (const [cluster, serverName, backupId] of [
       [Shop.cluster, "orders-v1", "20261105T020001"],

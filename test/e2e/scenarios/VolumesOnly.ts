@@ -13,6 +13,7 @@ import * as Objects from "../Objects.ts"
 import { until } from "../Poll.ts"
 import * as Recovery from "../Recovery.ts"
 import type { Scenario } from "../Scenario.ts"
+import { ignoresRestoreStatus, restoresStatuses } from "../Scenario.ts"
 import { Stand } from "../Stand.ts"
 import * as Velero from "../Velero.ts"
 import * as Verify from "../Verify.ts"
@@ -101,15 +102,17 @@ const broughtBack = Effect.fnUntraced(function* (restore: string) {
 export const volumesOnly: Scenario = {
   name: "volumes-only",
   expected:
-    "without an archive, or where the user says so, nothing is left out: the operator adopts the claims, without a Job, with old statuses restored or not",
+    "without an archive, or where the user says so, nothing is left out: the operator adopts the claims, without a Job, with old statuses (from Velero 1.16) or without",
+  core: true,
   run: Effect.gen(function* () {
-    const { api } = yield* Stand
+    const { api, veleroVersion } = yield* Stand
     yield* create
     const backup = yield* Velero.backUp([namespace])
     yield* Verify.equal("the Velero backup", Velero.outcome(backup), "Completed")
     const before = yield* api.get(Objects.clusters, namespace, ledger.name)
     let destination: string | undefined
-    for (const flags of [[], ["--status-include-resources=*"]]) {
+    const restores = restoresStatuses(veleroVersion()) ? [[], ["--status-include-resources=*"]] : [[]]
+    for (const flags of restores) {
       yield* Namespace.remove(namespace)
       const restore = yield* Velero.restore(backup, ...flags)
       yield* Verify.equal("the Velero restore", Velero.outcome(restore), "Completed")
@@ -125,6 +128,6 @@ export const volumesOnly: Scenario = {
       destination = yield* Recovery.destinationOf(orders)
       yield* Verify.that("orders archives under a new name", destination !== "orders-v1", destination)
     }
-    return `both run on their claims; orders archives under ${destination}`
+    return `both run on their claims, ${restores.length === 1 ? `without old statuses: ${ignoresRestoreStatus}` : "with old statuses too"}; orders archives under ${destination}`
   })
 }

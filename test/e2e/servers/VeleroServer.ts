@@ -15,6 +15,8 @@ export interface VeleroOptions {
   readonly version: VeleroVersion
   /** What is in the plugin directory. With the filesystem pack among them, that is where backups are kept; else in S3. */
   readonly packs: ReadonlyArray<Pack>
+  /** More executables for the plugin directory. */
+  readonly plugins?: ReadonlyArray<string>
   /** An installation of its own beside the one in `velero`, which is the default. */
   readonly namespace?: string
   /** It has run before, and goes on with the location that it knows. */
