@@ -67,11 +67,14 @@ export const table = (results: ReadonlyArray<Result>, width: number): string => 
   ].join("\n")
 }
 
-/** The one line that CI reads. */
+/** How many there are of each; the last line is what CI reads. */
 export const summary = (results: ReadonlyArray<Result>): string => {
   const count = (outcome: Result["outcome"]) => results.filter((result) => result.outcome === outcome).length
   const inapplicable = count("not applicable")
-  return `${count("passed")} passed, ${count("failed")} failed${inapplicable === 0 ? "" : `, ${inapplicable} not applicable`}`
+  return [
+    ...(inapplicable === 0 ? [] : [`${inapplicable} not applicable`]),
+    `${count("passed")} passed, ${count("failed")} failed`
+  ].join("\n")
 }
 
 /** Adds results to a file of them, or makes it; those of the same versions and scenario are replaced. */
