@@ -46,7 +46,7 @@ const features: ReadonlyArray<Feature> = [
   },
   {
     feature: "`--annotations` of `velero backup create` and `velero restore create`",
-    from: "Velero 1.15",
+    from: "Velero 1.16",
     before:
       "annotate the Backup or Restore that you `kubectl create`, or use [annotations of the Cluster or the ConfigMap](configuration.md)"
   },

@@ -2,7 +2,8 @@
  * Files that are made from others: `npm run made` writes those that are in the repository.
  *
  * `notice FILE`: the licences of what is in the executable; `sbom FILE`: its bill of materials; `plugin-config FILE`: the ConfigMaps of
- * all settings; `helm-config FILE`, `helm-rbac FILE`: those, and the rights of `deploy/rbac.yaml`, as values of Velero's Helm chart.
+ * all settings; `helm-config FILE`, `helm-rbac FILE`: those, and the rights of `deploy/rbac.yaml`, as values of Velero's Helm chart; `compatibility FILE`:
+ * the page on the versions that were tried together, from `docs/compatibility.json`.
  *
  * For the first two the executable's modules are bundled once more, to see which packages they are from.
  */
@@ -13,6 +14,8 @@ import { settings } from "../cnpg/Settings.ts"
 import type { BundledPackage } from "./Bundled.ts"
 import { packageFolders, readPackage } from "./Bundled.ts"
 import { metafile } from "./Bundle.ts"
+import type { Result } from "./Compatibility.ts"
+import * as Compatibility from "./Compatibility.ts"
 import * as Deploy from "./Deploy.ts"
 import * as Notice from "./Notice.ts"
 import * as Sbom from "./Sbom.ts"
@@ -39,6 +42,10 @@ export const makers: Readonly<Record<string, () => string | Promise<string>>> = 
   sbom: async () => `${JSON.stringify(await sbom(), undefined, 2)}\n`,
   "plugin-config": () => Deploy.pluginConfig(settings),
   "helm-config": () => Deploy.helmConfig(settings),
+  compatibility: () =>
+    Compatibility.render(
+      JSON.parse(Fs.readFileSync(Path.join(repository, "docs/compatibility.json"), "utf8")) as ReadonlyArray<Result>
+    ),
   "helm-rbac": () => Deploy.helmRbac(Fs.readFileSync(Path.join(repository, "deploy/rbac.yaml"), "utf8"))
 }
 

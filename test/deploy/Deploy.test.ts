@@ -55,10 +55,13 @@ describe("what is made", () => {
 })
 
 describe("the image", () => {
-  it.each(["helm/values.yaml", "kustomization.yaml"])("of %s has the tag of this version", (file) => {
-    const tags = [...read(file).matchAll(/image: \S+\/velero-plugin-cnpg:(\S+)/g)].map(([, tag]) => tag)
-    assert.deepStrictEqual(tags, [`v${packageJson.version}`])
-  })
+  it.each(["helm/values.yaml", "kustomization.yaml"])(
+    "of %s has the name of package.json and the tag of this version",
+    (file) => {
+      const images = [...read(file).matchAll(/image: (\S+\/velero-plugin-cnpg:\S+)/g)].map(([, image]) => image)
+      assert.deepStrictEqual(images, [`${packageJson.config.image}:v${packageJson.version}`])
+    }
+  )
 })
 
 describe("values-rbac.yaml", () => {

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
+import * as Os from "node:os"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Yaml from "yaml"
@@ -95,7 +96,42 @@ describe("the release workflow", () => {
       env: { PATH: process.env["PATH"] ?? "", VERSION: packageJson.version }
     })
     assert.isAbove(stdout.trim().length, 20)
-    assert.notInclude(stdout, "## ")
+    assert.notMatch(stdout, /^## /m)
+  })
+})
+
+describe("the files of deploy/ in a release", () => {
+  it("name the image that was made, by digest, and no other", () => {
+    const [script = ""] = scripts.filter((each) => each.includes("deploy.tar.gz -C"))
+    const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vpc-release-"))
+    try {
+      for (const path of ["deploy", "package.json"]) {
+        Fs.cpSync(Path.join(repository, path), Path.join(directory, path), { recursive: true })
+      }
+      const [image, digest] = ["ghcr.io/somebody/velero-plugin-cnpg", "sha256:d"]
+      const { status, stderr } = spawnSync(
+        "bash",
+        ["-euo", "pipefail", "-c", `${script}\ntar -xzf release/deploy.tar.gz -C release`],
+        {
+          cwd: directory,
+          encoding: "utf8",
+          env: { PATH: process.env["PATH"] ?? "", VERSION: packageJson.version, IMAGE: image, DIGEST: digest }
+        }
+      )
+      assert.strictEqual(status, 0, stderr)
+      const files = Fs.readdirSync(Path.join(directory, "release/deploy"), { recursive: true, withFileTypes: true })
+      const text = files
+        .filter((file) => file.isFile())
+        .map((file) => Fs.readFileSync(Path.join(file.parentPath, file.name), "utf8"))
+        .join("\n")
+      assert.notInclude(text, packageJson.config.image)
+      const images = [...text.matchAll(/^ +image: (\S+)$/gm)].map(([, each]) => each)
+      const made = `${image}:v${packageJson.version}@${digest}`
+      assert.deepStrictEqual(images, [made, made])
+      assert.include(text, `name: ${image}\n`)
+    } finally {
+      Fs.rmSync(directory, { recursive: true })
+    }
   })
 })
 

@@ -23,7 +23,7 @@ import * as Verify from "../Verify.ts"
 const repository = Path.resolve(import.meta.dirname, "../../..")
 export const inRepository = (file: string): string => Path.join(repository, file)
 export const restricted = "deploy-restricted"
-export const image = `registry.example.com/velero-plugin-cnpg:v${packageJson.version}`
+export const image = `${packageJson.config.image}:v${packageJson.version}`
 
 interface Container {
   readonly name: string

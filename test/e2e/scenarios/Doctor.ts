@@ -30,7 +30,7 @@ import * as Shop from "./Shop.ts"
 const namespace = "doctor"
 const installation = "doctor-velero"
 const operatorNamespace = "cnpg-system"
-const plugin = `registry.example.com/velero-plugin-cnpg:v${packageJson.version}`
+const plugin = `${packageJson.config.image}:v${packageJson.version}`
 
 interface Answer {
   readonly code: 0 | 1
@@ -263,7 +263,7 @@ const withContainers = (containers: ReadonlyArray<{ readonly name: string; reado
   )
 
 const aws = { name: "aws", image: "velero/velero-plugin-for-aws:v1.14.0" }
-const ours = { name: "registry.example.com-velero-plugin-cnpg".replaceAll(".", "-"), image: plugin }
+const ours = { name: "velero-plugin-cnpg", image: plugin }
 
 const troubles = (installed: string): ReadonlyArray<Trouble> => [
   {
