@@ -24,7 +24,7 @@ export interface Result {
 /** Something that not every version can do. */
 interface Feature {
   readonly feature: string
-  /** The first minor version of Velero that this plugin needs for it; `CloudNativePG 1.27` is one of the operator. */
+  /** The first minor version of Velero that this plugin needs for it; or a version of CloudNativePG. */
   readonly from: string
   readonly before: string
 }
@@ -57,7 +57,7 @@ const features: ReadonlyArray<Feature> = [
   },
   {
     feature: "`cnpg.io/validation: disabled`",
-    from: "CloudNativePG 1.27",
+    from: "CloudNativePG 1.24.4, 1.25.2, 1.26",
     before: "the operator's webhooks look at every Cluster"
   },
   { feature: "DatabaseRoles", from: "CloudNativePG 1.30", before: "there are none" },

@@ -156,7 +156,7 @@ const accepted: ReadonlyArray<Unusual> = [
   }
 ]
 
-/** The user has told the webhooks to look away; before 1.27 they do not understand that. */
+/** The user has told the webhooks to look away; 1.25.1 does not understand that. */
 const unchecked: Unusual = {
   name: "unchecked",
   annotations: { "cnpg.io/validation": "disabled" },
