@@ -37,7 +37,8 @@ const features: ReadonlyArray<Feature> = [
   {
     feature: "everything but what follows",
     from: "Velero 1.12",
-    before: "Velero knows no actions with operations (version 2 of backup and restore item actions), and does not start"
+    before:
+      "not supported; before 1.11 Velero knows no actions with operations (version 2 of backup and restore item actions), and does not start"
   },
   {
     feature: "`velero-cnpg/item-block-plugin`: what belongs together is backed up together",

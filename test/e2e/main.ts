@@ -32,8 +32,12 @@ class ScenarioFailed extends Data.TaggedError("ScenarioFailed") {}
 /** What was asked for cannot be done. */
 class NotUnderstood extends Data.TaggedError("NotUnderstood")<{ readonly message: string }> {}
 
-const planOf = (chosen: ReadonlyArray<Scenario>, pair: Pair, matrix: "core" | "full"): ReadonlyArray<Run.Step> => [
-  { pair, scenarios: chosen },
+const planOf = (
+  chosen: ReadonlyArray<Scenario>,
+  pair: Pair,
+  matrix: "core" | "full" | "older"
+): ReadonlyArray<Run.Step> => [
+  ...(matrix === "older" ? [] : [{ pair, scenarios: chosen }]),
   ...(matrix === "core" ? [] : older.map((pair) => ({ pair, scenarios: chosen.filter(({ core }) => core) })))
 ]
 
@@ -110,9 +114,9 @@ const command = Command.make(
       Flag.withDefault("least"),
       Flag.withDescription("Of the CNPG pack in the cluster: least is what deploy/rbac.yaml grants")
     ),
-    matrix: Flag.Literals("matrix", ["core", "full"]).pipe(
+    matrix: Flag.Literals("matrix", ["core", "full", "older"]).pipe(
       Flag.withDefault("core"),
-      Flag.withDescription("full: besides, the most important scenarios on older versions")
+      Flag.withDescription("full: besides, the most important scenarios on older versions; older: on these alone")
     ),
     velero: Flag.Literals("velero", veleroVersions).pipe(
       Flag.withDefault(newest.velero),
