@@ -5,6 +5,7 @@ import type { Result, Versions } from "../../src/release/Compatibility.ts"
 import * as Compatibility from "../../src/release/Compatibility.ts"
 import { makers } from "../../src/release/Main.ts"
 import * as Components from "../e2e/Components.ts"
+import { newest, older } from "../e2e/Scenario.ts"
 import { scenarios } from "../e2e/scenarios/All.ts"
 import * as Documents from "../example/Document.ts"
 import { repository } from "../executable/Executable.ts"
@@ -13,6 +14,8 @@ const document = "docs/compatibility.md"
 const results = JSON.parse(
   Fs.readFileSync(Path.join(repository, "docs/compatibility.json"), "utf8")
 ) as ReadonlyArray<Result>
+
+const nameOf = (velero: string, operator: string, scenario: string) => `${velero}, ${operator}: ${scenario}`
 
 describe(document, () => {
   it("is up to date: npm run made", () => {
@@ -23,6 +26,22 @@ describe(document, () => {
 })
 
 describe("docs/compatibility.json", () => {
+  it("has of each pair that was tried every scenario that it should, and no other", () => {
+    const pairs = [newest, ...older].filter(({ operator, velero }) =>
+      results.some(({ versions }) => versions.velero === velero && versions.cloudNativePg === operator)
+    )
+    assert.strictEqual(pairs[0], newest)
+    const planned = pairs.flatMap((pair) =>
+      scenarios
+        .filter(({ core }) => pair === newest || core)
+        .map(({ name }) => nameOf(pair.velero, pair.operator, name))
+    )
+    assert.deepStrictEqual(
+      results.map(({ scenario, versions }) => nameOf(versions.velero, versions.cloudNativePg, scenario)).toSorted(),
+      planned.toSorted()
+    )
+  })
+
   it("is of the stand's servers, and of the scenarios as they are", () => {
     for (const { expected, outcome, scenario, seen, versions } of results) {
       assert.strictEqual(versions.kubernetes, Components.kubernetes.version)
