@@ -78,7 +78,10 @@ const staticTable: ReadonlyArray<Header> = [
   ["www-authenticate", ""]
 ]
 
-/** Lengths in bits of the codes of bytes 0 to 255 and of the end of a string (RFC 7541, appendix B). The code is canonical. */
+/**
+ * Lengths in bits of the codes of bytes 0 to 255 and of the end of a string (RFC 7541, appendix B). The code is canonical, and complete:
+ * any thirty bits begin with one of them.
+ */
 const codeLengths: ReadonlyArray<number> = [
   13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28,
   28, 28, 28, 6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10,
@@ -137,7 +140,6 @@ const huffman = (bytes: Uint8Array, from: number, to: number): string => {
     for (let bit = 7; bit >= 0; bit--) {
       code = (code << 1) | ((byte >> bit) & 1)
       length++
-      if (length > longestCode) throw new CompressionError("a Huffman code is too long")
       const offset = code - first[length]!
       if (offset >= 0 && offset < count[length]!) {
         const symbol = symbols[index[length]! + offset]!
