@@ -35,12 +35,12 @@ const frame = {
 
 const flag = { endStream: 0x1, ack: 0x1, endHeaders: 0x4, padded: 0x8, priority: 0x20 } as const
 
-const setting = { initialWindowSize: 4, maxFrameSize: 5 } as const
+const initialWindowSetting = 4
 
 const nothing = Buffer.alloc(0)
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 const frameHeaderBytes = 9
-/** What both sides begin with, and what we stay with. */
+/** What every peer takes. We never ask for more, and never send more to one that would take it. */
 const maximumFrameBytes = 16_384
 const initialWindow = 65_535
 const largestWindow = 2 ** 31 - 1
@@ -130,23 +130,22 @@ const control = (type: number, flags: number, id: number, payload: ReadonlyArray
   return out
 }
 
-const settingsFrame = (settings: ReadonlyArray<readonly [id: number, value: number]>): Buffer => {
-  const out = Buffer.allocUnsafe(frameHeaderBytes + settings.length * 6)
-  writeHeader(out, 0, settings.length * 6, frame.settings, 0, 0)
-  for (const [index, [id, value]] of settings.entries()) {
-    out.writeUInt16BE(id, frameHeaderBytes + index * 6)
-    out.writeUInt32BE(value, frameHeaderBytes + index * 6 + 2)
-  }
+/** SETTINGS of one value. */
+const settingsFrame = (id: number, value: number): Buffer => {
+  const out = Buffer.allocUnsafe(frameHeaderBytes + 6)
+  writeHeader(out, 0, 6, frame.settings, 0, 0)
+  out.writeUInt16BE(id, frameHeaderBytes)
+  out.writeUInt32BE(value, frameHeaderBytes + 2)
   return out
 }
 
 /** A block as HEADERS, and CONTINUATION where one frame cannot hold it. */
-const headersFrames = (id: number, block: Uint8Array, isLast: boolean, maximum: number): Buffer => {
-  const count = Math.max(1, Math.ceil(block.length / maximum))
+const headersFrames = (id: number, block: Uint8Array, isLast: boolean): Buffer => {
+  const count = Math.max(1, Math.ceil(block.length / maximumFrameBytes))
   const out = Buffer.allocUnsafe(count * frameHeaderBytes + block.length)
   let at = 0
   for (let index = 0; index < count; index++) {
-    const part = block.subarray(index * maximum, (index + 1) * maximum)
+    const part = block.subarray(index * maximumFrameBytes, (index + 1) * maximumFrameBytes)
     const flags = (index === count - 1 ? flag.endHeaders : 0) | (index === 0 && isLast ? flag.endStream : 0)
     writeHeader(out, at, part.length, index === 0 ? frame.headers : frame.continuation, flags, id)
     out.set(part, at + frameHeaderBytes)
@@ -180,7 +179,6 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
   let block: { readonly id: number; readonly flags: number; readonly parts: Array<Uint8Array> } | undefined
   let sendWindow = initialWindow
   let peerWindow = initialWindow
-  let peerFrameBytes = maximumFrameBytes
   let uncredited = 0
   let isCongested = false
   let isFinishing = false
@@ -251,10 +249,10 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
     const waiting = stream.waiting.reduce((sum, { length }) => sum + length, -stream.offset)
     const allowed = isCongested ? 0 : Math.max(0, Math.min(waiting, sendWindow, stream.sendWindow))
     if (allowed > 0) {
-      const frames = Math.ceil(allowed / peerFrameBytes)
+      const frames = Math.ceil(allowed / maximumFrameBytes)
       const out = Buffer.allocUnsafe(frames * frameHeaderBytes + allowed)
       for (let at = 0, left = allowed; left > 0;) {
-        const length = Math.min(left, peerFrameBytes)
+        const length = Math.min(left, maximumFrameBytes)
         writeHeader(out, at, length, frame.data, 0, stream.id)
         take(stream, out, at + frameHeaderBytes, length)
         at += frameHeaderBytes + length
@@ -266,7 +264,7 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
     }
     if (allowed < waiting) return
     if (stream.trailers !== undefined) {
-      write(headersFrames(stream.id, stream.trailers, true, peerFrameBytes))
+      write(headersFrames(stream.id, stream.trailers, true))
       finished(stream)
     } else if (!isCongested) {
       const listener = stream.writable
@@ -277,7 +275,7 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
 
   const pumpAll = (): void => {
     for (const stream of Array.from(streams.values())) {
-      if (isCongested || sendWindow <= 0) return
+      if (isCongested) return
       pump(stream)
     }
   }
@@ -289,29 +287,32 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
     flush()
   }
 
+  const credit = (stream: OpenStream, bytes: number): void => {
+    stream.uncredited += bytes
+    if (stream.uncredited < streamWindow / 2 || stream.isRemoteDone || !streams.has(stream.id)) return
+    write(control(frame.windowUpdate, 0, stream.id, [stream.uncredited]))
+    stream.uncredited = 0
+  }
+
   const streamOf = (open: OpenStream, headers: ReadonlyArray<Header>): Stream => ({
     headers,
     sendHeaders: (headerBlock, isLast) => {
       if (streams.get(open.id) !== open) return
-      if (!isLast) return write(headersFrames(open.id, headerBlock, false, peerFrameBytes))
+      if (!isLast) return write(headersFrames(open.id, headerBlock, false))
       open.trailers = headerBlock
       inBatch(() => pump(open))
     },
     sendData: (parts) => {
       if (streams.get(open.id) !== open) return true
-      open.waiting.push(...parts)
+      // An empty part would never be taken.
+      open.waiting.push(...parts.filter(({ length }) => length > 0))
       pump(open)
       return open.waiting.length === 0 && !isCongested
     },
     onceWritable: (listener) => {
       open.writable = listener
     },
-    credit: (bytes) => {
-      open.uncredited += bytes
-      if (open.uncredited < streamWindow / 2 || open.isRemoteDone || !streams.has(open.id)) return
-      write(control(frame.windowUpdate, 0, open.id, [open.uncredited]))
-      open.uncredited = 0
-    }
+    credit: (bytes) => credit(open, bytes)
   })
 
   const remoteDone = (stream: OpenStream): void => {
@@ -361,13 +362,15 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
     }
     const stream = streams.get(id)
     if (stream === undefined) {
-      if (id > lastId || id === 0) throw new ConnectionError(errorCode.protocolError, "data without a stream")
+      // A stream that was refused may have sent data before it knew.
+      const wasOpen = id <= lastId || isFinishing
+      if (!wasOpen || id === 0) throw new ConnectionError(errorCode.protocolError, "data without a stream")
       return
     }
     if (stream.isRemoteDone) throw new ConnectionError(errorCode.protocolError, "data behind the end")
     const data = unpadded(payload, flags, false)
-    const padding = payload.length - data.length
-    if (padding > 0) stream.uncredited += padding
+    // Nobody but us sees padding.
+    credit(stream, payload.length - data.length)
     if (data.length > 0) stream.receiver.data(data)
     if ((flags & flag.endStream) !== 0 && streams.has(id)) remoteDone(stream)
   }
@@ -377,16 +380,10 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
     if (payload.length % 6 !== 0) throw new ConnectionError(errorCode.frameSizeError, "settings are cut")
     for (let at = 0; at < payload.length; at += 6) {
       const value = payload.readUInt32BE(at + 2)
-      switch (payload.readUInt16BE(at)) {
-        case setting.initialWindowSize:
-          if (value > largestWindow) throw new ConnectionError(errorCode.flowControlError, "a window is too large")
-          for (const stream of streams.values()) stream.sendWindow += value - peerWindow
-          peerWindow = value
-          break
-        case setting.maxFrameSize:
-          peerFrameBytes = value
-          break
-      }
+      if (payload.readUInt16BE(at) !== initialWindowSetting) continue
+      if (value > largestWindow) throw new ConnectionError(errorCode.flowControlError, "a window is too large")
+      for (const stream of streams.values()) stream.sendWindow += value - peerWindow
+      peerWindow = value
     }
     write(control(frame.settings, flag.ack, 0, []))
     pumpAll()
@@ -505,7 +502,7 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
 
   write(
     Buffer.concat([
-      settingsFrame([[setting.initialWindowSize, streamWindow]]),
+      settingsFrame(initialWindowSetting, streamWindow),
       control(frame.windowUpdate, 0, 0, [connectionWindow - initialWindow])
     ])
   )
@@ -516,7 +513,8 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
       batch = []
       try {
         const bytes = Buffer.from(given.buffer, given.byteOffset, given.length)
-        frames(hasPreface ? bytes : begin(bytes))
+        const after = hasPreface ? bytes : begin(bytes)
+        if (hasPreface) frames(after)
       } catch (error) {
         if (error instanceof ConnectionError) fail(error.code)
         else if (error instanceof Hpack.CompressionError) fail(errorCode.compressionError)
