@@ -24,7 +24,7 @@ export interface Call {
   /** Sends messages. False: wait for `onceWritable` before the next ones. */
   readonly write: (...messages: ReadonlyArray<Uint8Array>) => boolean
   readonly onceWritable: (listener: () => void) => void
-  /** Ends the call. */
+  /** Ends the call. Only the first end counts, which may also be the client's. */
   readonly end: (status: Status) => void
   /** More messages are wanted again, after `isFull`. */
   readonly resume: () => void
@@ -47,6 +47,11 @@ export type Find = (path: string) => Handle | undefined
 
 const noMethod = (): Status => ({ code: code.unimplemented, message: "the plugin has no such method" })
 
+const unreadable = (cause: unknown): Status => ({
+  code: code.internal,
+  message: `a message cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`
+})
+
 const nobody: Receiver = { message: () => {}, isFull: () => false, end: () => {}, cancel: () => {} }
 
 /** A handler that is known later; what the client sends waits until then. */
@@ -65,10 +70,16 @@ export const deferred =
       for (const event of waiting) event(receiver)
       if (!receiver.isFull()) call.resume()
     }
-    load().then(
-      (handle) => begin(handle, noMethod()),
-      (cause: unknown) => begin(undefined, { code: code.internal, message: `it could not be loaded: ${String(cause)}` })
-    )
+    load()
+      .then(
+        (handle) => begin(handle, noMethod()),
+        (cause: unknown) =>
+          begin(undefined, { code: code.internal, message: `it could not be loaded: ${String(cause)}` })
+      )
+      .catch((cause: unknown) => {
+        call.end(unreadable(cause))
+        receiver?.cancel()
+      })
     return {
       message: (bytes) => pass(({ message }) => message(bytes)),
       isFull: () => receiver?.isFull() ?? true,
@@ -85,9 +96,9 @@ const head: ReadonlyArray<Header> = [[":status", "200"], contentType]
 /** The blocks of every call that succeeds, made once. */
 const blocks = { head: Hpack.encode(head), ok: Hpack.encode([["grpc-status", "0"]]) }
 
-/** Everything but printable ASCII, and the percent sign itself. */
+/** Everything but printable ASCII, the percent sign itself, and spaces at both ends, which no header may have. */
 const percentEncode = (text: string): string =>
-  text.replace(/[^ -$&-~]+/g, (part) =>
+  text.replace(/[^ -$&-~]+|^ +| +$/g, (part) =>
     [...Buffer.from(part)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("")
   )
 
@@ -114,8 +125,8 @@ const makeAssembler = (message: (bytes: Uint8Array) => void, fail: (problem: str
   let front: Buffer = Buffer.alloc(0)
   let body: Buffer | undefined
   let filled = 0
-  return (data: Uint8Array): void => {
-    let bytes: Buffer = Buffer.from(data.buffer, data.byteOffset, data.length)
+  const data = (given: Uint8Array): void => {
+    let bytes: Buffer = Buffer.from(given.buffer, given.byteOffset, given.length)
     while (bytes.length > 0) {
       if (body === undefined) {
         const whole: Buffer = front.length === 0 ? bytes : Buffer.concat([front, bytes])
@@ -146,6 +157,7 @@ const makeAssembler = (message: (bytes: Uint8Array) => void, fail: (problem: str
       }
     }
   }
+  return { data, isWithin: () => body !== undefined || front.length > 0 }
 }
 
 const ignore: Http2.Receiver = { data: () => {}, end: () => {}, cancel: () => {} }
@@ -183,6 +195,7 @@ export const accept =
       },
       onceWritable: stream.onceWritable,
       end: (status) => {
+        if (isOver) return
         isOver = true
         end(status)
       },
@@ -191,26 +204,28 @@ export const accept =
         owed = 0
       }
     })
-    const fail = (problem: string) => {
+    const fail = (status: Status) => {
       if (isOver) return
       isOver = true
+      end(status)
       receiver.cancel()
-      end({ code: code.internal, message: problem })
     }
-    const assemble = makeAssembler(receiver.message, fail)
+    const assembler = makeAssembler(receiver.message, (message) => fail({ code: code.internal, message }))
     return {
       data: (bytes) => {
         if (isOver) return stream.credit(bytes.length)
         try {
-          assemble(bytes)
+          assembler.data(bytes)
         } catch (cause) {
-          fail(`a message cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`)
+          fail(unreadable(cause))
         }
         if (receiver.isFull()) owed += bytes.length
         else stream.credit(bytes.length)
       },
       end: () => {
-        if (!isOver) receiver.end()
+        if (isOver) return
+        if (assembler.isWithin()) fail({ code: code.internal, message: "the client ended inside of a message" })
+        else receiver.end()
       },
       cancel: () => {
         isOver = true
