@@ -161,8 +161,6 @@ export interface Installation {
   readonly find: (method: string) => Call.Handle | undefined
 }
 
-const ok = { code: Call.code.ok, message: "" }
-
 /** A service whose calls run in `runtime`, which builds its layers at the first of them. */
 export const install = <R>(
   { definition, handlers }: Service<R>,
@@ -184,8 +182,8 @@ export const install = <R>(
       (call: Call.Call) =>
       (exit: Exit.Exit<unknown, Failure>): void => {
         if (Exit.isFailure(exit)) return call.end(Status.fromCause(exit.cause, details))
-        if (!method.responseStream) call.write(method.responseType.encode(exit.value).finish())
-        call.end(ok)
+        if (method.responseStream) call.end({ code: Call.code.ok, message: "" })
+        else call.answer(method.responseType.encode(exit.value).finish())
       }
     const writerOf = (call: Call.Call) => (method.responseStream ? writeTo(call, method.responseType) : noWrite)
 

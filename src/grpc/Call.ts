@@ -26,6 +26,8 @@ export interface Call {
   readonly onceWritable: (listener: () => void) => void
   /** Ends the call. Only the first end counts, which may also be the client's. */
   readonly end: (status: Status) => void
+  /** Sends the only message and ends the call with OK, in one write where the client has room. */
+  readonly answer: (message: Uint8Array) => void
   /** More messages are wanted again, after `isFull`. */
   readonly resume: () => void
 }
@@ -44,6 +46,8 @@ export type Handle = (call: Call) => Receiver
 
 /** The handler of a path, `/package.Service/Method`. */
 export type Find = (path: string) => Handle | undefined
+
+const ok: Status = { code: code.ok, message: "" }
 
 const noMethod = (): Status => ({ code: code.unimplemented, message: "the plugin has no such method" })
 
@@ -187,18 +191,25 @@ export const accept =
     /** Bytes that the client may send again once the receiver takes messages again. */
     let owed = 0
     let isOver = false
+    const write: Call["write"] = (...messages) => {
+      if (!hasHead) stream.sendHeaders(blocks.head, false)
+      hasHead = true
+      return stream.sendData(messages.flatMap((message) => [prefix(message), message]))
+    }
+    const endOnce: Call["end"] = (status) => {
+      if (isOver) return
+      isOver = true
+      end(status)
+    }
     const receiver = handle({
-      write: (...messages) => {
-        if (!hasHead) stream.sendHeaders(blocks.head, false)
-        hasHead = true
-        return stream.sendData(messages.flatMap((message) => [prefix(message), message]))
-      },
+      write,
       onceWritable: stream.onceWritable,
-      end: (status) => {
-        if (isOver) return
-        isOver = true
-        end(status)
-      },
+      end: endOnce,
+      answer: (message) =>
+        stream.together(() => {
+          write(message)
+          endOnce(ok)
+        }),
       resume: () => {
         if (owed > 0) stream.credit(owed)
         owed = 0

@@ -43,6 +43,8 @@ const frameHeaderBytes = 9
 /** What every peer takes. We never ask for more, and never send more to one that would take it. */
 const maximumFrameBytes = 16_384
 const initialWindow = 65_535
+/** Bytes that are copied to be written at once. */
+const largestBatch = 64 * 1024
 const largestWindow = 2 ** 31 - 1
 
 /** Bytes that a peer may send on one stream before they are taken. */
@@ -77,6 +79,8 @@ export interface Stream {
   readonly sendData: (parts: ReadonlyArray<Uint8Array>) => boolean
   /** Calls when everything is sent. */
   readonly onceWritable: (listener: () => void) => void
+  /** What is sent meanwhile leaves together. */
+  readonly together: (work: () => void) => void
   /** Lets the client send so many bytes more. */
   readonly credit: (bytes: number) => void
 }
@@ -196,8 +200,9 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
   const flush = (): void => {
     const parts = batch ?? []
     batch = undefined
-    const [first] = parts
-    if (first !== undefined) write(parts.length === 1 ? first : Buffer.concat(parts))
+    const isLarge = parts.reduce((sum, { length }) => sum + length, 0) > largestBatch
+    // What is small leaves together; of what is large a copy would cost more than another write.
+    for (const bytes of isLarge || parts.length < 2 ? parts : [Buffer.concat(parts)]) write(bytes)
   }
 
   const cancelAll = (): void => {
@@ -283,8 +288,11 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
   const inBatch = (work: () => void): void => {
     if (batch !== undefined) return work()
     batch = []
-    work()
-    flush()
+    try {
+      work()
+    } finally {
+      flush()
+    }
   }
 
   const credit = (stream: OpenStream, bytes: number): void => {
@@ -312,6 +320,7 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
     onceWritable: (listener) => {
       open.writable = listener
     },
+    together: inBatch,
     credit: (bytes) => credit(open, bytes)
   })
 

@@ -40,6 +40,11 @@ const makeStream = (headers: ReadonlyArray<Header> = requestHeaders("/")) => {
       onceWritable: (listener: () => void) => {
         state.listener = listener
       },
+      together: (work: () => void) => {
+        sent.push("(")
+        work()
+        sent.push(")")
+      },
       credit: (bytes: number) => {
         state.credited += bytes
       }
@@ -310,6 +315,21 @@ describe("what is no call of a method", () => {
     receiver.cancel()
     assert.deepStrictEqual(paths, ["/a.B/C"])
     assert.deepStrictEqual(sent, [`last ${head} grpc-status=12 grpc-message=the plugin has no such method`])
+  })
+})
+
+describe("the answer of a unary call", () => {
+  it("leaves together with the end", () => {
+    const { call: answered, sent } = call()
+    answered.answer(Buffer.from("yes"))
+    answered.end({ code: 2, message: "too late" })
+    assert.deepStrictEqual(sent, [
+      "(",
+      `head ${head}`,
+      "data \u0000\u0000\u0000\u0000\u0003yes",
+      "last grpc-status=0",
+      ")"
+    ])
   })
 })
 

@@ -192,6 +192,24 @@ describe("what comes in", () => {
     assert.strictEqual(output.writes, writes + 1)
   })
 
+  it.each([
+    ["in one piece what is small", 1000, 1],
+    ["piece by piece what is large", 65_500, 3]
+  ] as const)("is answered together, %s", (_, size, pieces) => {
+    const { output, receive, streams, take } = begun()
+    receive(headers(1, undefined, true))
+    take()
+    const { writes } = output
+    streams[0]?.together(() => {
+      streams[0]?.sendHeaders(ok, false)
+      streams[0]?.sendData([Buffer.alloc(size)])
+      streams[0]?.sendHeaders(trailers, true)
+      assert.strictEqual(output.writes, writes)
+    })
+    assert.strictEqual(output.writes, writes + pieces)
+    assert.strictEqual(take().at(0)?.type, "HEADERS")
+  })
+
   it("may be a view of a larger buffer", () => {
     const { events, receive, connection } = begun()
     receive(headers(1))
