@@ -8,12 +8,24 @@ const figure = (value: number): string =>
 
 const cell = ({ unit, values }: Row, candidate: string): string => {
   const value = values.get(candidate)
-  return value === undefined ? "" : `${figure(value)} ${unit}`.trim()
+  if (value === undefined) return ""
+  // What has no unit is a number of things.
+  return unit === "" ? String(value) : `${figure(value)} ${unit}`
 }
 
 const verdict = (of: number | undefined, target: number | undefined): string => {
   if (of === undefined || target === undefined) return ""
   return of <= target ? `reached (${target})` : `missed (${target})`
+}
+
+/** A Markdown table of cells; the first line has the headings. */
+export const markdown = (lines: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const widths = lines[0]?.map((_, column) => Math.max(3, ...lines.map((line) => line[column]?.length ?? 0))) ?? []
+  const pad = (text: string, column: number) =>
+    column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0)
+  const print = (line: ReadonlyArray<string>) => `| ${line.map(pad).join(" | ")} |`
+  const rule = widths.map((width, column) => (column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`))
+  return [print(lines[0] ?? []), print(rule), ...lines.slice(1).map(print)].join("\n")
 }
 
 /** A Markdown table: a column for each candidate, then `candidate`'s ratio to `peer`, and its target. */
@@ -23,9 +35,10 @@ export const table = (
   candidate: string,
   peer: string
 ): string => {
-  const lines = [
+  const compared = rows.filter(({ values }) => values.has(peer))
+  return markdown([
     ["", ...candidates, "ratio", "at most"],
-    ...rows.map((row) => {
+    ...compared.map((row) => {
       const of = ratio(row, candidate, peer)
       return [
         row.label,
@@ -34,12 +47,24 @@ export const table = (
         verdict(of, row.target)
       ]
     })
-  ]
-  const widths = lines[0]?.map((_, column) => Math.max(3, ...lines.map((line) => line[column]?.length ?? 0))) ?? []
-  const print = (line: ReadonlyArray<string>) =>
-    `| ${line.map((text, column) => (column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0))).join(" | ")} |`
-  const rule = `| ${widths.map((width, column) => (column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)).join(" | ")} |`
-  return [print(lines[0] ?? []), rule, ...lines.slice(1).map(print)].join("\n")
+  ])
+}
+
+/** What was measured of `candidate` alone: a row for each number of objects. Empty where nothing was. */
+export const scaleTable = (rows: ReadonlyArray<Row>, candidate: string, peer: string): string => {
+  const alone = rows.filter(({ values }) => values.has(candidate) && !values.has(peer))
+  const labels = [...new Set(alone.map(({ label }) => label.replace(/: .*/, "")))]
+  const of = (label: string, what: string) => {
+    const row = alone.find((each) => each.label === `${label}${what}`)
+    return row === undefined ? "" : cell(row, candidate)
+  }
+  const columns = ["", ": calls", ": bytes", ": calls refused (429)", ": peak"]
+  return labels.length === 0
+    ? ""
+    : markdown([
+        ["", "time", "API calls", "answers", "of them 429", "peak"],
+        ...labels.map((label) => [label, ...columns.map((what) => of(label, what))])
+      ])
 }
 
 const escape = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;")
@@ -59,7 +84,8 @@ const position = (of: number): number => {
 export const plot = (rows: ReadonlyArray<Row>, candidate: string, peer: string): string => {
   const bars = rows.flatMap((row) => {
     const of = ratio(row, candidate, peer)
-    return of === undefined ? [] : [{ row, of }]
+    // Of calls and bytes more is not worse in itself.
+    return of === undefined || row.label.includes(":") ? [] : [{ row, of }]
   })
   const height = top + bars.length * rowHeight + 16
   const middle = position(1)

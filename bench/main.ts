@@ -21,6 +21,7 @@ import * as Components from "../test/e2e/Components.ts"
 import * as Processes from "../test/e2e/Processes.ts"
 import * as Terminal from "../test/e2e/Terminal.ts"
 import * as Guard from "./Guard.ts"
+import * as Phases from "./Phases.ts"
 import * as Report from "./Report.ts"
 import type { Series } from "./Rows.ts"
 import { rows } from "./Rows.ts"
@@ -118,10 +119,14 @@ const command = Command.make(
       Flag.withDefault(false),
       Flag.withDescription("Fail where a ratio is far worse than what was reached (see bench/Guard.ts); quick")
     ),
+    phases: Flag.Boolean("phases").pipe(
+      Flag.withDefault(false),
+      Flag.withDescription("Instead: where the time of a start goes, by executables that do one thing more each")
+    ),
     json: Flag.String("json").pipe(Flag.optional, Flag.withMetavar("FILE"), Flag.withDescription("Writes the series")),
     svg: Flag.String("svg").pipe(Flag.optional, Flag.withMetavar("FILE"), Flag.withDescription("Writes the plot"))
   },
-  Effect.fnUntraced(function* ({ guard, json, only, plugin, quick, svg, velero }) {
+  Effect.fnUntraced(function* ({ guard, json, only, phases, plugin, quick, svg, velero }) {
     const chosen = guard
       ? Guard.measures
       : Option.match(only, { onNone: () => measures, onSome: (it) => it.split(",") })
@@ -136,6 +141,7 @@ const command = Command.make(
       }
     }
     const { directory } = yield* Processes.Processes
+    if (phases) return yield* Terminal.line(yield* Phases.measure(directory))
     const { value: built } = yield* Terminal.during(
       "build the candidates and the host",
       Effect.gen(function* () {
@@ -159,6 +165,7 @@ const command = Command.make(
     const all = rows(series)
     if (guard) return yield* Guard.judge(all, ours, peer)
     yield* Terminal.line(`\n${machine()}\n\n${Report.table(all, names, ours, peer)}\n`)
+    yield* Terminal.line(`${Report.scaleTable(all, ours, peer)}\n`)
     const mebibytes = (file: string) => (Fs.statSync(file).size / 1024 / 1024).toFixed(1)
     yield* Terminal.line(
       `An empty Bun executable: ${mebibytes(empty)} MiB; ${ours}: ${mebibytes(Path.join(dist, ours))} MiB (at most 4 MiB more)`

@@ -45,10 +45,16 @@ export const metafile = async (): Promise<Metafile> => {
   return made
 }
 
-/** The executable for a target, such as `bun-linux-arm64-baseline`; default: this machine. */
-const compile = (outfile: string, target: string | undefined, executablePath: string | undefined) =>
+/** An executable for a target, such as `bun-linux-arm64-baseline`; default: of all packs, for this machine. */
+export const compile = (
+  outfile: string,
+  target?: string | undefined,
+  executablePath?: string | undefined,
+  entrypoints = options.entrypoints
+) =>
   Bun.build({
     ...options,
+    entrypoints,
     bytecode: true,
     compile: {
       outfile,
