@@ -14,7 +14,7 @@ import { ratio } from "./Rows.ts"
 export const measures = ["start", "execute", "memory", "cluster"] as const
 
 /** Greatest ratio to the peer, by row. */
-const limits: Readonly<Record<string, number>> = {
+export const limits: Readonly<Record<string, number>> = {
   "start to handshake, p50": 1.5,
   "start to ListPlugins answer, p50": 1.6,
   "resident after ListPlugins": 1.6,
@@ -30,18 +30,30 @@ const limits: Readonly<Record<string, number>> = {
 /** A ratio is beyond its limit. */
 export class TooSlow extends Data.TaggedError("TooSlow")<{ readonly message: string }> {}
 
-export const judge = Effect.fnUntraced(function* (rows: ReadonlyArray<Row>, candidate: string, peer: string) {
-  const results = Object.entries(limits).map(([label, limit]) => {
+/** A row of the limits, and what became of it; none was measured where there is no ratio. */
+export interface Verdict {
+  readonly label: string
+  readonly limit: number
+  readonly of: number | undefined
+  readonly passed: boolean
+}
+
+export const verdicts = (rows: ReadonlyArray<Row>, candidate: string, peer: string): ReadonlyArray<Verdict> =>
+  Object.entries(limits).map(([label, limit]) => {
     const row = rows.find((one) => one.label === label)
     const of = row === undefined ? undefined : ratio(row, candidate, peer)
     return { label, limit, of, passed: of !== undefined && of <= limit }
   })
-  for (const { label, limit, of, passed } of results) {
+
+/** Prints the verdicts; the last line is as CI counts it. */
+export const judge = Effect.fnUntraced(function* (rows: ReadonlyArray<Row>, candidate: string, peer: string) {
+  const all = verdicts(rows, candidate, peer)
+  for (const { label, limit, of, passed } of all) {
     yield* Terminal.line(
       `${passed ? "ok    " : "FAILED"} ${label}: ${of?.toFixed(2) ?? "not measured"} (limit ${limit})`
     )
   }
-  const failed = results.filter(({ passed }) => !passed)
-  yield* Terminal.line(`${results.length - failed.length} passed, ${failed.length} failed`)
+  const failed = all.filter(({ passed }) => !passed)
+  yield* Terminal.line(`${all.length - failed.length} passed, ${failed.length} failed`)
   if (failed.length > 0) return yield* new TooSlow({ message: "slower than it was; npm run bench tells more" })
 })

@@ -2,6 +2,7 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
+import * as Guard from "../../bench/Guard.ts"
 import * as Report from "../../bench/Report.ts"
 import type { Row, Series } from "../../bench/Rows.ts"
 import { ratio, rows } from "../../bench/Rows.ts"
@@ -41,6 +42,25 @@ describe("a ratio", () => {
     assert.strictEqual(ratio(row("MiB/s", { x: 1, y: 2 }), "x", "y"), 2)
     assert.isUndefined(ratio(row("ms", { x: 1 }), "x", "y"))
     assert.isUndefined(ratio(row("ms", { x: 1, y: 0 }), "x", "y"))
+  })
+})
+
+describe("the guard", () => {
+  const failed = (given: ReadonlyArray<Row>) =>
+    Guard.verdicts(given, ours, peer).flatMap(({ label, passed }) => (passed ? [] : [label]))
+  const labels = Object.keys(Guard.limits)
+  const rowsOf = (of: (label: string) => number) =>
+    labels.map((label): Row => ({ ...row("ms", { [ours]: of(label), [peer]: 1 }), label }))
+
+  it("passes what is within its limits, and all of the record", () => {
+    assert.deepStrictEqual(failed(rowsOf((label) => Guard.limits[label] ?? 0)), [])
+    assert.deepStrictEqual(failed(all), [])
+  })
+
+  it.each(labels)("fails %s beyond its limit, or not measured", (slow) => {
+    const beyond = rowsOf((label) => (Guard.limits[label] ?? 0) * (label === slow ? 1.01 : 1))
+    assert.deepStrictEqual(failed(beyond), [slow])
+    assert.deepStrictEqual(failed(beyond.filter(({ label }) => label !== slow)), [slow])
   })
 })
 
