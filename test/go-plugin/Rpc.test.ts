@@ -196,14 +196,14 @@ describe("a stream of requests", () => {
 })
 
 describe("a stream of answers", () => {
-  it.live("has the messages in order, and ends with the handler", () =>
+  it.live("has the messages in order, also empty ones, and ends with the handler", () =>
     Effect.gen(function* () {
       const client = yield* connected({
-        download: (_, write) => Effect.andThen(write(messages("a", "b")), write(messages("c")))
+        download: (_, write) => Effect.andThen(write(messages("a", "", "b")), write(messages("c", "")))
       })
       const { all, received } = download(client)
       yield* all
-      assert.deepStrictEqual(received, ["a", "b", "c"])
+      assert.deepStrictEqual(received, ["a", "", "b", "c", ""])
     })
   )
 

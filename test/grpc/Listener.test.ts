@@ -17,6 +17,7 @@ import {
   preface,
   requestHeaders,
   settings,
+  showAll,
   windowUpdate,
   words
 } from "./Frames.ts"
@@ -32,6 +33,7 @@ describe("a plain listener", () => {
   let sockets: Array<Net.Socket>
   let streams: Array<Http2.Stream>
   let events: Array<string>
+  let held: Array<Uint8Array>
 
   beforeEach(async () => {
     directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "listener-"))
@@ -39,13 +41,16 @@ describe("a plain listener", () => {
     sockets = []
     streams = []
     events = []
+    held = []
     listener = await Listeners.listen(path, undefined, (stream) => {
-      streams.push(stream)
       const name = stream.headers.find(([each]) => each === ":path")?.[1]
+      if (name === "/throw") throw new Error("broken")
+      streams.push(stream)
       events.push(`${name} open`)
       return {
         data: (bytes) => {
           stream.credit(bytes.length)
+          held.push(bytes)
           events.push(`${name} data ${bytes.length}`)
         },
         end: () => events.push(`${name} end`),
@@ -132,6 +137,26 @@ describe("a plain listener", () => {
     assert.isTrue(Buffer.concat(data).equals(expected))
   })
 
+  it("hands on views that stay what they were, also of frames that came in pieces", async () => {
+    const { send } = await connect()
+    const body = Buffer.from(Uint8Array.from({ length: 3_000_000 }, (_, index) => index % 251))
+    send(headers(1, requestHeaders("/a")))
+    for (let at = 0; at < body.length; at += 16_000) send(frame("DATA", 0, 1, body.subarray(at, at + 16_000)))
+    send(frame("DATA", flags.endStream, 1))
+    await until("all of it", () => events.includes("/a end"))
+    assert.isTrue(Buffer.concat(held).equals(body))
+  })
+
+  it("ends the connection of a call whose handler throws, and no other", async () => {
+    const one = await connect()
+    const two = await connect()
+    one.send(headers(1, requestHeaders("/throw")))
+    await until("the end", () => one.state.isClosed)
+    assert.deepStrictEqual(showAll(one.frames()).at(-1), "GOAWAY last=1 code=2")
+    two.send(headers(1, requestHeaders("/two"), true))
+    await until("the call", () => events.includes("/two end"))
+  })
+
   it("cancels the calls of a client that is gone, and no others", async () => {
     const one = await connect()
     const two = await connect()
@@ -183,6 +208,17 @@ describe("a plain listener", () => {
     await finished
     await until("the end", () => busy.state.isEnded)
     assert.isTrue(hasLast(busy.frames(), 1))
+  })
+
+  it("finishes though a client never closes its end", async () => {
+    const socket = Net.connect({ path, allowHalfOpen: true })
+    sockets.push(socket)
+    let isEnded = false
+    socket.on("end", () => (isEnded = true)).resume()
+    socket.write(preface)
+    await connect()
+    await listener.finish()
+    await until("the end", () => isEnded)
   })
 
   it("finishes behind an answer that the client reads late", async () => {
