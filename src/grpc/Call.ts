@@ -211,7 +211,7 @@ export const accept =
           endOnce(ok)
         }),
       resume: () => {
-        if (owed > 0) stream.credit(owed)
+        stream.credit(owed)
         owed = 0
       }
     })

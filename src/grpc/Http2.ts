@@ -77,7 +77,7 @@ export interface Stream {
   readonly sendHeaders: (block: Uint8Array, isLast: boolean) => void
   /** Sends data, when the client has room. False: wait for `onceWritable` before sending more. */
   readonly sendData: (parts: ReadonlyArray<Uint8Array>) => boolean
-  /** Calls when everything is sent. */
+  /** Calls when everything is sent, at once if it is. */
   readonly onceWritable: (listener: () => void) => void
   /** What is sent meanwhile leaves together. */
   readonly together: (work: () => void) => void
@@ -319,6 +319,8 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
     },
     onceWritable: (listener) => {
       open.writable = listener
+      // The room may have come since.
+      if (streams.get(open.id) === open) pump(open)
     },
     together: inBatch,
     credit: (bytes) => credit(open, bytes)

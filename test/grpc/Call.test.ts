@@ -246,6 +246,13 @@ describe("the end of a call", () => {
     assert.lengthOf(sent, 1)
   })
 
+  it("may come before messages that cannot be read", () => {
+    const { events, receiver, sent } = call((each, made) => ({ ...each, message: () => made.end(ok) }))
+    receiver.data(Buffer.concat([prefixed("a"), prefixed("b", 1)]))
+    assert.deepStrictEqual(sent, [`last ${head} grpc-status=0`])
+    assert.deepStrictEqual(events, [])
+  })
+
   it("may be the client's", () => {
     const { call: made, events, receiver, sent } = call()
     receiver.cancel()

@@ -480,6 +480,21 @@ describe("what goes out", () => {
     assert.deepStrictEqual(shown(), ["DATA 1 a", "DATA 1 b"])
   })
 
+  it("keeps its order where it is made though the output is full", () => {
+    const { connection, output, receive, shown, streams } = begun()
+    receive(headers(1, undefined, true))
+    output.hasRoom = false
+    const [stream] = streams
+    stream?.sendHeaders(ok, false)
+    stream?.sendData([Buffer.from("a")])
+    stream?.sendData([Buffer.from("b")])
+    stream?.sendHeaders(trailers, true)
+    assert.deepStrictEqual(shown(), ["HEADERS 1 :status=200"])
+    output.hasRoom = true
+    connection.writable()
+    assert.deepStrictEqual(shown(), ["DATA 1 ab", "HEADERS 1 end grpc-status=0"])
+  })
+
   it("wakes a sender once", () => {
     const { connection, output, receive, streams } = begun()
     receive(headers(1, undefined, true))
@@ -491,6 +506,29 @@ describe("what goes out", () => {
     connection.writable()
     connection.writable()
     assert.strictEqual(woken, 1)
+  })
+
+  it("wakes a sender that asks when there is room again, and none of a stream that is over", () => {
+    const { connection, output, receive, streams, take } = begun()
+    receive(headers(1, undefined, true))
+    output.hasRoom = false
+    const [stream] = streams
+    assert.isFalse(stream?.sendData([Buffer.from("a")]))
+    output.hasRoom = true
+    connection.writable()
+    let woken = 0
+    stream?.onceWritable(() => woken++)
+    assert.strictEqual(woken, 1)
+    output.hasRoom = false
+    assert.isFalse(stream?.sendData([Buffer.from("b")]))
+    assert.isFalse(stream?.sendData([Buffer.from("c")]))
+    output.hasRoom = true
+    take()
+    receive(frame("RST_STREAM", 0, 1, words(8)))
+    connection.writable()
+    stream?.onceWritable(() => woken++)
+    assert.strictEqual(woken, 1)
+    assert.deepStrictEqual(take(), [])
   })
 
   it("wakes a sender whose last bytes took the rest of the connection's window", () => {
@@ -558,7 +596,14 @@ describe("what goes out", () => {
       }
       for (const [index, chunks] of bodies.entries()) {
         receive(headers(1 + 2 * index, undefined, true))
-        sendAll(rig.streams[index]!, chunks)
+        const stream = rig.streams[index]!
+        if (index % 2 === 0) {
+          sendAll(stream, chunks)
+        } else {
+          // As a unary answer is sent: nobody waits.
+          for (const chunk of chunks) stream.sendData([chunk])
+          stream.sendHeaders(trailers, true)
+        }
         look()
       }
       for (const { size, stream, what } of steps) {
