@@ -279,10 +279,7 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
   }
 
   const pumpAll = (): void => {
-    for (const stream of Array.from(streams.values())) {
-      if (isCongested) return
-      pump(stream)
-    }
+    for (const stream of Array.from(streams.values())) pump(stream)
   }
 
   const inBatch = (work: () => void): void => {
@@ -308,7 +305,7 @@ export const make = (output: Output, accept: (stream: Stream) => Receiver): Conn
       if (streams.get(open.id) !== open) return
       if (!isLast) return write(headersFrames(open.id, headerBlock, false))
       open.trailers = headerBlock
-      inBatch(() => pump(open))
+      pump(open)
     },
     sendData: (parts) => {
       if (streams.get(open.id) !== open) return true

@@ -219,13 +219,18 @@ describe("the end of a call", () => {
     const { call: made, sent, state } = call()
     assert.isTrue(made.write(Buffer.from("a")))
     state.hasRoom = false
-    assert.isFalse(made.write(Buffer.from("bc")))
+    assert.isFalse(made.write(Buffer.from("bc"), Buffer.from(""), Buffer.from("d")))
     let woken = 0
     made.onceWritable(() => woken++)
     state.listener()
     assert.strictEqual(woken, 1)
     made.end(ok)
-    assert.deepStrictEqual(sent, [`head ${head}`, `data \0\0\0\0\u{1}a`, `data \0\0\0\0\u{2}bc`, "last grpc-status=0"])
+    assert.deepStrictEqual(sent, [
+      `head ${head}`,
+      `data \0\0\0\0\u{1}a`,
+      `data \0\0\0\0\u{2}bc\0\0\0\0\0\0\0\0\0\u{1}d`,
+      "last grpc-status=0"
+    ])
   })
 
   it("says what failed, with details, in base64 without padding", () => {
