@@ -80,16 +80,24 @@ export interface Frame {
   readonly payload: Buffer
 }
 
-/** The frames of some bytes, which hold whole ones. */
-export const parse = (bytes: Buffer): Array<Frame> => {
+/** The frames of some bytes whose end has come. */
+export const parseWhole = (bytes: Buffer): Array<Frame> => {
   const all: Array<Frame> = []
-  for (let at = 0; at < bytes.length;) {
-    const length = bytes.readUIntBE(at, 3)
-    const payload = bytes.subarray(at + 9, at + 9 + length)
-    if (payload.length < length) throw new Error("a frame is cut")
+  for (let at = 0; at + 9 <= bytes.length;) {
+    const end = at + 9 + bytes.readUIntBE(at, 3)
+    if (end > bytes.length) break
+    const payload = bytes.subarray(at + 9, end)
     all.push({ type: types[bytes[at + 3]!]!, flags: bytes[at + 4]!, id: bytes.readUInt32BE(at + 5), payload })
-    at += 9 + length
+    at = end
   }
+  return all
+}
+
+/** The frames of some bytes that hold nothing else. */
+export const parse = (bytes: Buffer): Array<Frame> => {
+  const all = parseWhole(bytes)
+  const length = all.reduce((sum, { payload }) => sum + 9 + payload.length, 0)
+  if (length !== bytes.length) throw new Error("a frame is cut")
   return all
 }
 
