@@ -48,8 +48,8 @@ const decodePercent = (text: string): string => {
   }
 }
 
-const first = (value: string | ReadonlyArray<string> | undefined): string =>
-  (Array.isArray(value) ? value[0] : (value as string | undefined)) ?? ""
+/** A header of a gRPC server, of which none comes twice. */
+const text = (value: string | ReadonlyArray<string> | undefined): string => String(value ?? "")
 
 export const connect = (path: string): Client => {
   const session = Http2.connect("http://localhost", { createConnection: () => Net.connect(path), settings })
@@ -86,13 +86,13 @@ export const connect = (path: string): Client => {
       const onStatus = (headers: Http2.IncomingHttpHeaders) => {
         const status = headers["grpc-status"]
         if (status === undefined) return
-        const number = Number(first(status))
+        const number = Number(text(status))
         if (number === code.ok) return finish(undefined, Buffer.concat(parts).subarray(prefixBytes))
-        const details = first(headers["grpc-status-details-bin"])
+        const details = text(headers["grpc-status-details-bin"])
         finish(
           {
             code: number,
-            message: decodePercent(first(headers["grpc-message"])),
+            message: decodePercent(text(headers["grpc-message"])),
             details: details === "" ? undefined : Buffer.from(details, "base64")
           },
           new Uint8Array()

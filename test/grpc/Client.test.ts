@@ -6,6 +6,7 @@ import * as Net from "node:net"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Client from "../../src/grpc/Client.ts"
+import { parseWhole, preface, settings, showAll } from "./Frames.ts"
 import { until } from "./Until.ts"
 
 type Answer = (stream: Http2.ServerHttp2Stream, headers: Http2.IncomingHttpHeaders, request: Buffer) => void
@@ -104,6 +105,36 @@ describe("a client", () => {
     ])
   })
 
+  it("reports each call once", async () => {
+    answer = respond([framed("x")], { "grpc-status": "0" })
+    const client = connect()
+    const outcomes: Array<Client.Failure | undefined> = []
+    client.call("/a.B/C", Buffer.from("x"), (failure) => outcomes.push(failure))
+    // What closes a stream comes behind its trailers.
+    for (let count = 0; count < 3; count++) await ask(client)
+    assert.deepStrictEqual(outcomes, [undefined])
+  })
+
+  it("grants windows that never make the server wait", async () => {
+    const received: Array<Buffer> = []
+    const raw = Net.createServer((socket) => {
+      socket.on("error", () => {}).on("data", (part: Buffer) => received.push(part))
+      socket.write(settings())
+    })
+    const there = Path.join(directory, "raw")
+    await new Promise<void>((resolve) => raw.listen(there, resolve))
+    const client = Client.connect(there)
+    clients.push(client)
+    client.open("/", undefined)
+    const granted = () => showAll(parseWhole(Buffer.concat(received).subarray(preface.length)))
+    await until("the connection's window", () =>
+      granted().some((line) => line === `WINDOW_UPDATE 0 +${2 ** 30 - 65_535}`)
+    )
+    // The setting of a stream's window.
+    assert.isTrue(granted().some((line) => line.startsWith("SETTINGS") && line.includes("00047fffffff")))
+    raw.close()
+  })
+
   it("reads more than any window, and answers in their order", async () => {
     const body = Buffer.alloc(3_000_000, "y")
     const front = Buffer.from([0, 0, 0, 0, 0])
@@ -189,7 +220,10 @@ describe("a client", () => {
     const { failure } = await ask(client)
     assert.strictEqual(failure?.code, 14)
     assert.include(failure?.message, "none")
-    assert.strictEqual((await ask(client)).failure?.code, 14)
+    assert.deepStrictEqual(await ask(client), {
+      failure: { code: 14, message: `connect ENOENT ${path.replace(/socket$/, "none")}`, details: undefined },
+      response: ""
+    })
   })
 
   it("reports a server that hangs up", async () => {
