@@ -125,9 +125,20 @@ const secure = async (path: string, tls: Tls, accept: Accept): Promise<Listener>
       ALPNProtocols: ["h2"]
     },
     (socket) => {
-      const output: Http2.Output = { write: (bytes) => socket.write(bytes), end: () => socket.end() }
+      const output: Http2.Output = {
+        write: (bytes) => socket.write(bytes),
+        // Whether the client closes its end or not.
+        end: () => socket.end(() => socket.destroy())
+      }
       const connection = connections.add(output, () => socket.destroy())
-      socket.on("data", (bytes: Buffer) => connection.receive(bytes))
+      socket.on("data", (bytes: Buffer) => {
+        try {
+          connection.receive(bytes)
+        } catch {
+          // As Bun does for its own sockets: the connection ends, and not the process.
+          socket.destroy()
+        }
+      })
       socket.on("drain", () => connection.writable())
       socket.on("error", () => socket.destroy())
       // A client that half-closes is gone: nothing reads its answers.

@@ -1,9 +1,11 @@
-/** Real unix sockets. TLS is in test/go-plugin/AutoMtls.test.ts. */
+/** Real unix sockets, with and without TLS. Who is let in by TLS is in test/go-plugin/Server.test.ts. */
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import * as Tls from "node:tls"
+import { generate } from "selfsigned"
 import * as Hpack from "../../src/grpc/Hpack.ts"
 import type * as Http2 from "../../src/grpc/Http2.ts"
 import * as Listeners from "../../src/grpc/Listener.ts"
@@ -26,7 +28,13 @@ import { until } from "./Until.ts"
 const ok = Hpack.encode([[":status", "200"]])
 const trailers = Hpack.encode([["grpc-status", "0"]])
 
-describe("a plain listener", () => {
+const identity = await generate([{ name: "commonName", value: "localhost" }], { keyType: "ec", curve: "P-256" })
+const tls = { clientCertificate: identity.cert, certificate: identity.cert, privateKey: identity.private }
+
+describe.each([
+  ["plain", undefined],
+  ["TLS", tls]
+] as const)("a %s listener", (_, secrets) => {
   let directory: string
   let path: string
   let listener: Listeners.Listener
@@ -40,21 +48,23 @@ describe("a plain listener", () => {
     path = Path.join(directory, "socket")
     sockets = []
     streams = []
-    events = []
+    // Of this test alone: a connection of the one before may still be closing.
+    const heard: Array<string> = []
+    events = heard
     held = []
-    listener = await Listeners.listen(path, undefined, (stream) => {
+    listener = await Listeners.listen(path, secrets, (stream) => {
       const name = stream.headers.find(([each]) => each === ":path")?.[1]
       if (name === "/throw") throw new Error("broken")
       streams.push(stream)
-      events.push(`${name} open`)
+      heard.push(`${name} open`)
       return {
         data: (bytes) => {
           stream.credit(bytes.length)
           held.push(bytes)
-          events.push(`${name} data ${bytes.length}`)
+          heard.push(`${name} data ${bytes.length}`)
         },
-        end: () => events.push(`${name} end`),
-        cancel: () => events.push(`${name} cancel`)
+        end: () => heard.push(`${name} end`),
+        cancel: () => heard.push(`${name} cancel`)
       }
     })
   })
@@ -64,10 +74,27 @@ describe("a plain listener", () => {
     Fs.rmSync(directory, { recursive: true })
   })
 
+  const dial = (options: Net.SocketConstructorOpts = {}): Net.Socket => {
+    const socket =
+      secrets === undefined
+        ? Net.connect({ ...options, path })
+        : Tls.connect({
+            ...options,
+            path,
+            cert: secrets.clientCertificate,
+            key: secrets.privateKey,
+            ca: secrets.certificate,
+            servername: "localhost",
+            checkServerIdentity: () => undefined,
+            ALPNProtocols: ["h2"]
+          })
+    sockets.push(socket)
+    return socket
+  }
+
   /** A client by hand, whose windows are wide open. */
   const connect = async () => {
-    const socket = Net.connect(path)
-    sockets.push(socket)
+    const socket = dial()
     const state = { received: Buffer.alloc(0), bytes: 0, isEnded: false, isClosed: false }
     const parts: Array<Buffer> = []
     socket.on("data", (part: Buffer) => {
@@ -218,8 +245,7 @@ describe("a plain listener", () => {
   })
 
   it("finishes though a client never closes its end", async () => {
-    const socket = Net.connect({ path, allowHalfOpen: true })
-    sockets.push(socket)
+    const socket = dial({ allowHalfOpen: true })
     let isEnded = false
     socket.on("end", () => (isEnded = true)).resume()
     socket.write(preface)
@@ -269,8 +295,7 @@ describe("a plain listener", () => {
   })
 
   it("ends the connection of a client that speaks something else", async () => {
-    const socket = Net.connect(path)
-    sockets.push(socket)
+    const socket = dial()
     let isClosed = false
     socket
       .on("error", () => {})
@@ -284,7 +309,7 @@ describe("a plain listener", () => {
 
   it("says what is wrong with a path", async () => {
     let problem: unknown
-    await Listeners.listen(Path.join(directory, "none", "socket"), undefined, () => assert.fail("unused")).catch(
+    await Listeners.listen(Path.join(directory, "none", "socket"), secrets, () => assert.fail("unused")).catch(
       (error: unknown) => (problem = error)
     )
     assert.instanceOf(problem, Error)
