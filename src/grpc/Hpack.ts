@@ -106,9 +106,7 @@ interface Codes {
 }
 
 const makeCodes = (): Codes => {
-  const symbols = Uint16Array.from(codeLengths.keys()).toSorted(
-    (a, b) => (codeLengths[a] ?? 0) - (codeLengths[b] ?? 0) || a - b
-  )
+  const symbols = Uint16Array.from(codeLengths.keys()).toSorted((a, b) => (codeLengths[a] ?? 0) - (codeLengths[b] ?? 0))
   const [first, index, count] = [0, 1, 2].map(() => new Int32Array(longestCode + 1)) as [
     Int32Array,
     Int32Array,

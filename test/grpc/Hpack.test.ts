@@ -238,6 +238,11 @@ describe("encode", () => {
     { arbitrary: { runs: 300, seed: "hpack" } }
   )
 
+  it("is read back whatever the length, also where it takes another byte", () => {
+    const headers = [...Array(600).keys(), 16_510, 16_511, 16_512].map((length) => ["n", "v".repeat(length)] as const)
+    assert.deepStrictEqual(decodeAll([Hpack.encode(headers)]), [headers])
+  })
+
   it("changes no table", () => {
     const decode = Hpack.makeDecoder()
     decode(Hpack.encode([["name", "value"]]))
