@@ -275,4 +275,18 @@ describe("the time line", () => {
       assert.isBelow(text.split(`class="tick"`).length, 9)
     }
   })
+
+  it("cuts no date at its end", () => {
+    for (let hour = 0; hour < 24; hour++) {
+      const storedAt = `2026-11-21T${String(hour).padStart(2, "0")}:30:00Z`
+      const text = draw(cluster({ recorded: { ...cluster().recorded, storedAt } }))
+      for (const [, x, anchor, label = ""] of text.matchAll(
+        /class="tick" x="([\d.]+)" y="\d+" text-anchor="(\w+)">([^<]*)/g
+      )) {
+        // Digits of the page's font are seven wide at most.
+        const behind = anchor === "end" ? 0 : (label.length * 7) / 2
+        assert.isAtMost(Number(x) + behind, 720, `${storedAt}: ${label}`)
+      }
+    }
+  })
 })

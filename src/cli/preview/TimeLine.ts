@@ -113,7 +113,7 @@ export const timeLine = (cluster: ClusterPreview): Markup | undefined => {
         role="img"
         aria-label="${title}: ${backups.length} backups, recovery ends ${end.text}"
       >
-        ${marks.map((at) => html`<line class="grid" x1="${x(at)}" x2="${x(at)}" y1="18" y2="${lane.axis}" /><text class="tick" x="${x(at)}" y="${lane.axis + 16}" text-anchor="middle">${tickText(at, areDays)}</text>`)}
+        ${marks.map((at) => html`<line class="grid" x1="${x(at)}" x2="${x(at)}" y1="18" y2="${lane.axis}" /><text class="tick" x="${x(at)}" y="${lane.axis + 16}" text-anchor="${x(at) > right - 40 ? "end" : "middle"}">${tickText(at, areDays)}</text>`)}
         <line class="axis" x1="${left}" x2="${right}" y1="${lane.axis}" y2="${lane.axis}" />
         <text class="lane" x="0" y="${lane.backups + 4}">Base backups</text>
         ${backups.map((backup) => {
