@@ -7,26 +7,10 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { parseArgs } from "node:util"
-import type { BunPlugin } from "bun"
 import { executables } from "../bin/Pack.ts"
 import type { Metafile } from "./Bundled.ts"
 
 const repository = Path.resolve(import.meta.dirname, "../..")
-
-/**
- * `KubeConfig` refers to two small modules by an index that also has the classes of every kind that Kubernetes knows, three quarters of
- * all code that would be bundled. Nothing uses them: requests and objects are our own.
- */
-const withoutModels: BunPlugin = {
-  name: "without-models",
-  setup: (build) => {
-    build.onResolve({ filter: /^\.\/gen\/index\.js$/ }, ({ importer }) =>
-      importer.endsWith("@kubernetes/client-node/dist/config.js")
-        ? { path: Path.join(import.meta.dirname, "KubeConfigParts.ts") }
-        : undefined
-    )
-  }
-}
 
 const options: Bun.BuildConfig = {
   entrypoints: [Path.join(repository, "src/bin/velero-plugin.ts")],
@@ -34,8 +18,7 @@ const options: Bun.BuildConfig = {
   target: "bun",
   format: "esm",
   splitting: true,
-  minify: { whitespace: true, syntax: true, identifiers: true, keepNames: true },
-  plugins: [withoutModels]
+  minify: { whitespace: true, syntax: true, identifiers: true, keepNames: true }
 }
 
 /** What the executable is made of. */
