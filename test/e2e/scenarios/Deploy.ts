@@ -197,7 +197,7 @@ const createVolume = Effect.fnUntraced(function* (name: string, path: string, la
   })
   yield* untilTrue(
     `claim ${name} is bound`,
-    "30 seconds",
+    "2 minutes",
     Effect.map(api.get(Objects.persistentVolumeClaims, namespace, name), ({ status }) => status?.phase === "Bound")
   )
 })

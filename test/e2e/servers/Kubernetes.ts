@@ -126,6 +126,8 @@ export const start = Effect.fnUntraced(function* (etcd: Built, kubernetes: Built
     `--kubeconfig=${kubeconfig("admin")}`,
     // Nodes and their addresses: there are none.
     "--controllers=*,-node-lifecycle-controller,-node-ipam-controller",
+    // A claim that it sees before its volume waits for the next look, by default a quarter of a minute later.
+    "--pvclaimbinder-sync-period=1s",
     `--service-account-private-key-file=${certificates.keyFile}`,
     `--root-ca-file=${certificates.certFile}`,
     "--bind-address=127.0.0.1",
