@@ -11,6 +11,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -40,9 +41,6 @@ class NothingGiven extends Data.TaggedError("NothingGiven")<{ readonly program: 
 const keyValues = (name: string) =>
   Flag.KeyValuePair(name).pipe(Flag.optional, Flag.map(Option.getOrElse((): Record<string, string> => ({}))))
 
-/** A flag that this pack does not have. */
-const absent = Flag.optional(Flag.Never)
-
 /** A preview, as it was asked for. */
 const printed = (shown: Preview.Preview, output: "text" | "json" | "html", by: Omit<Html.Origin, "at">) =>
   Effect.gen(function* () {
@@ -60,6 +58,32 @@ const printed = (shown: Preview.Preview, output: "text" | "json" | "html", by: O
 
 /** The pack that a preview is of. */
 export type Previewed = Pick<Program, "name" | "plugins" | "version">
+
+const clusterFlags = (subject: Preview.Subject) => ({
+  context: Cluster.context,
+  kubeconfig: Cluster.kubeconfig,
+  namespace: Flag.String("namespace").pipe(
+    Flag.withAlias("n"),
+    Flag.optional,
+    Flag.withMetavar("NAMESPACE"),
+    Flag.withDescription(`Of the cluster, ${subject.title} of this namespace only (default: all)`)
+  ),
+  veleroNamespace: Cluster.veleroNamespace
+})
+
+interface ClusterFlags {
+  readonly context: Option.Option<string>
+  readonly kubeconfig: Option.Option<string>
+  readonly namespace: Option.Option<string>
+  readonly veleroNamespace: string
+}
+
+const noCluster: ClusterFlags = {
+  context: Option.none(),
+  kubeconfig: Option.none(),
+  namespace: Option.none(),
+  veleroNamespace: "velero"
+}
 
 /** `preview`, for packs with item actions. Of a cluster only for those that are about something. */
 export const preview = ({ name: program, plugins, version }: Previewed, subject?: Preview.Subject) =>
@@ -84,31 +108,11 @@ export const preview = ({ name: program, plugins, version }: Previewed, subject?
         Flag.withDescription("Annotation of the Velero Restore, such as velero-cnpg/recover-from=volumes"),
         Flag.withMetavar("key=value")
       ),
-      context: subject === undefined ? absent : Cluster.context,
-      kubeconfig: subject === undefined ? absent : Cluster.kubeconfig,
-      namespace:
-        subject === undefined
-          ? absent
-          : Flag.String("namespace").pipe(
-              Flag.withAlias("n"),
-              Flag.optional,
-              Flag.withMetavar("NAMESPACE"),
-              Flag.withDescription(`Of the cluster, ${subject.title} of this namespace only (default: all)`)
-            ),
-      veleroNamespace: subject === undefined ? Flag.withDefault(Flag.Never, "velero") : Cluster.veleroNamespace,
+      given: subject === undefined ? {} : clusterFlags(subject),
       output: outputWithPage
     },
-    Effect.fnUntraced(function* ({
-      backupAnnotations,
-      context,
-      files,
-      kubeconfig,
-      namespace,
-      namespaceMapping,
-      output,
-      restoreAnnotations,
-      veleroNamespace
-    }) {
+    Effect.fnUntraced(function* ({ backupAnnotations, files, given, namespaceMapping, output, restoreAnnotations }) {
+      const { context, kubeconfig, namespace, veleroNamespace }: ClusterFlags = { ...noCluster, ...given }
       const isOfCluster = [context, kubeconfig, namespace].some(Option.isSome)
       if (files.length === 0 && !isOfCluster) return yield* new NothingGiven({ program })
       const shown = yield* Preview.run({
@@ -196,6 +200,13 @@ export const run = async (program: Program, args: ReadonlyArray<string>): Promis
         CliError.isCliError(error)
           ? Effect.void
           : Effect.sync(() => process.stderr.write(`${name}: ${error.message}\n`))
+      ),
+      Effect.tapCause((cause) =>
+        Cause.hasDies(cause)
+          ? Effect.sync(() =>
+              process.stderr.write(`${name}: internal error, please report it: ${Cause.pretty(cause)}\n`)
+            )
+          : Effect.void
       ),
       Effect.provide(NodeServices.layer)
     )

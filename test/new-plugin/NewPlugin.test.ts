@@ -8,6 +8,7 @@ import * as VeleroHost from "../../src/testing/VeleroHost.ts"
 import * as Documents from "../example/Document.ts"
 import { backup, bytesOf, jsonOf } from "../example/Host.ts"
 import { repository, temporaryDirectory } from "../executable/Executable.ts"
+import { until } from "../grpc/Until.ts"
 import * as Folder from "./Folder.ts"
 
 describe("a name", () => {
@@ -139,6 +140,8 @@ describe("docs/write-a-plugin.md, from an empty folder", () => {
           ...item,
           metadata: { ...item.metadata, annotations: { [plugin]: "velero/nightly" } }
         })
+        // A line and an answer come by different ways.
+        yield* Effect.promise(() => until("it has logged", () => lines.length > 0))
         assert.deepStrictEqual(lines, [`${plugin}:report settings is in velero/nightly`])
       })
     )
