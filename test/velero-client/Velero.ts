@@ -78,7 +78,15 @@ export const start = ({ env = {}, executables, objects = [], program, serverArgs
           stdio: ["pipe", "pipe", "ignore"]
         })
       ),
-      (process) => Effect.sync(() => process.kill("SIGKILL"))
+      // The end of its input has it end its plugins; killed at once, it would leave them behind.
+      (process) =>
+        Effect.callback<void>((resume) => {
+          process.once("exit", () => resume(Effect.void))
+          if (process.exitCode !== null || process.signalCode !== null) return resume(Effect.void)
+          process.stdin.end()
+        }).pipe(
+          Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.sync(() => process.kill("SIGKILL")) })
+        )
     )
     const waiting: Array<(answer: Answer) => void> = []
     createInterface({ input: child.stdout }).on("line", (line) => waiting.shift()?.(JSON.parse(line) as Answer))
