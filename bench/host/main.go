@@ -103,12 +103,13 @@ func run() error {
 func (b *bench) times(n int) int { return max(n/b.Scale, 3) }
 
 // each takes turns between the candidates; the first one changes from round to
-// round, lest one always have the caches that another one warmed.
-func (b *bench) each(candidates []candidate, rounds int, do func(candidate) error) error {
+// round, lest one always have the caches that another one warmed. In round 0
+// things are not yet as they will be.
+func (b *bench) each(candidates []candidate, rounds int, do func(c candidate, round int) error) error {
 	for round := range rounds {
 		for i := range candidates {
 			c := candidates[(i+round)%len(candidates)]
-			if err := do(c); err != nil {
+			if err := do(c, round); err != nil {
 				return fmt.Errorf("%s: %w", c.Name, err)
 			}
 		}

@@ -58,7 +58,7 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 // start: from the start of the process to its end, without any other call.
 func (b *bench) start() error {
 	var s samples
-	err := b.each(b.Candidates, b.times(40), func(c candidate) error {
+	err := b.each(b.Candidates, b.times(40), func(c candidate, _ int) error {
 		p, err := startProcess(c, c.File)
 		if err != nil {
 			return err
@@ -143,15 +143,13 @@ func (b *bench) execute() error {
 			for _, change := range changes {
 				item := deployment("web", size.bytes, change.changed)
 				measure := fmt.Sprintf("Execute %s %s", size.name, change.name)
-				round := 0
-				if err := b.each(able, rounds, func(c candidate) error {
-					defer func() { round++ }()
+				if err := b.each(able, rounds, func(c candidate, round int) error {
 					for range b.times(size.calls) {
 						began := time.Now()
 						if err := processes[c.Name].restoreDeployment(item); err != nil {
 							return err
 						}
-						if round >= len(able) {
+						if round > 0 {
 							s.add(measure, c, "ms", millis(time.Since(began)))
 						}
 					}
@@ -173,15 +171,13 @@ func (b *bench) concurrent() error {
 	err := b.with(common.PluginKindRestoreItemActionV2, deploymentPlugin, func(able []candidate, processes map[string]*process) error {
 		item := deployment("web", 4<<10, false)
 		for _, workers := range []int{1, 4, 16} {
-			round := 0
-			if err := b.each(able, 6, func(c candidate) error {
-				defer func() { round++ }()
+			if err := b.each(able, 6, func(c candidate, round int) error {
 				calls := b.times(800)
 				began := time.Now()
 				if err := atOnce(workers, calls, func() error { return processes[c.Name].restoreDeployment(item) }); err != nil {
 					return err
 				}
-				if round >= len(able) {
+				if round > 0 {
 					s.add(fmt.Sprintf("Execute 4 KiB, %d at once", workers), c, "calls/s", float64(calls)/time.Since(began).Seconds())
 				}
 				return nil
@@ -266,15 +262,13 @@ func (b *bench) cluster() error {
 		err := b.with(common.PluginKindBackupItemActionV2, clusterPlugin, func(able []candidate, processes map[string]*process) error {
 			item := cluster(fmt.Sprintf("backups-%d", of.backups), "orders")
 			measure := fmt.Sprintf("Cluster Execute beside %d Backups", of.backups)
-			call := 0
-			if err := b.each(able, b.times(of.calls)+1, func(c candidate) error {
-				call++
+			if err := b.each(able, b.times(of.calls)+1, func(c candidate, round int) error {
 				began := time.Now()
 				calls, sent, err := b.api.count(func() error {
-					return processes[c.Name].backUpCluster(item, fmt.Sprintf("nightly-%d", call))
+					return processes[c.Name].backUpCluster(item, fmt.Sprintf("nightly-%d", round))
 				})
 				// The first one connects, and has the server make its answers.
-				if err != nil || call <= len(able) {
+				if err != nil || round == 0 {
 					return err
 				}
 				s.add(measure, c, "ms", millis(time.Since(began)))
@@ -306,7 +300,7 @@ func (b *bench) cluster() error {
 func (b *bench) cpu() error {
 	var s samples
 	items := mixedItems()
-	err := b.each(b.Candidates, 3, func(c candidate) error {
+	err := b.each(b.Candidates, 3, func(c candidate, _ int) error {
 		p, err := startProcess(c, c.File, b.api.env())
 		if err != nil {
 			return err
@@ -348,7 +342,7 @@ func (b *bench) store() error {
 		}
 	}
 	size := int64(1<<30) / int64(b.Scale) / chunk * chunk
-	err := b.each(able, 3, func(c candidate) error {
+	err := b.each(able, 3, func(c candidate, _ int) error {
 		p, err := startProcess(c, c.Store)
 		if err != nil {
 			return err

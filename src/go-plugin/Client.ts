@@ -19,7 +19,6 @@ import { GRPCStdioDefinition } from "../generated/go-plugin/stdio.ts"
 import * as Grpc from "../grpc/Client.ts"
 import type { HandshakeConfig } from "./Handshake.ts"
 import type { HostLevel } from "./Log.ts"
-import type { Codec } from "./Rpc.ts"
 import * as Rpc from "./Rpc.ts"
 
 /** The plugin did not come up. */
@@ -95,22 +94,13 @@ export interface Client {
   /** One unary call. Interruption cancels it. */
   readonly call: <Request, Response>(
     service: string,
-    method: UnaryMethod<Request, Response>,
+    method: Rpc.MethodDefinition<Request, Response>,
     request: Request
   ) => Effect.Effect<Response, CallFailed>
   readonly exited: Effect.Effect<Exit>
   readonly hasExited: () => boolean
   /** SIGKILL, as a crash. */
   readonly crash: () => void
-}
-
-/** A unary method as ts-proto generates it. */
-export interface UnaryMethod<Request, Response> {
-  readonly name: string
-  readonly requestType: Codec<Request>
-  readonly requestStream: boolean
-  readonly responseType: Codec<Response>
-  readonly responseStream: boolean
 }
 
 /** As Velero's server sets them for a plugin. */

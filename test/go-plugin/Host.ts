@@ -10,7 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import type { Client, UnaryMethod } from "../../src/go-plugin/Client.ts"
+import type { Client } from "../../src/go-plugin/Client.ts"
 import { CallFailed } from "../../src/go-plugin/Client.ts"
 import type { Environment } from "../../src/go-plugin/Handshake.ts"
 import * as Rpc from "../../src/go-plugin/Rpc.ts"
@@ -57,7 +57,7 @@ export const grpcMethod = <Request, Response>(
 /** Unary calls over a connection. */
 export const callOn =
   (client: grpc.Client): Client["call"] =>
-  <Request, Response>(service: string, method: UnaryMethod<Request, Response>, request: Request) =>
+  <Request, Response>(service: string, method: Rpc.MethodDefinition<Request, Response>, request: Request) =>
     Effect.callback<Response, CallFailed>((resume) => {
       const types = grpcMethod(service, method)
       const { path, requestSerialize, responseDeserialize } = types

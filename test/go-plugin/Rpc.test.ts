@@ -193,6 +193,32 @@ describe("a stream of requests", () => {
       yield* ping(client)
     })
   )
+
+  it.live("that the client cancels has no end for who reads on", () =>
+    Effect.gen(function* () {
+      const read = yield* Deferred.make<string>()
+      const started = yield* Deferred.make<void>()
+      const client = yield* connected({
+        // What must not be interrupted half way, such as a commit, must not take half of an upload for the whole either.
+        upload: (requests) =>
+          texts(requests).pipe(
+            Stream.tap(() => Deferred.succeed(started, undefined)),
+            Stream.runDrain,
+            Effect.match({ onSuccess: () => "whole", onFailure: () => "broken off" }),
+            Effect.tap((outcome) => Deferred.succeed(read, outcome)),
+            Effect.as(Buffer.from("")),
+            Effect.uninterruptible
+          )
+      })
+      const { answer, call } = upload(client)
+      const fiber = yield* Effect.forkChild(answer)
+      call.write(Buffer.from("a"))
+      yield* Deferred.await(started)
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(yield* Deferred.await(read), "broken off")
+      yield* ping(client)
+    })
+  )
 })
 
 describe("a stream of answers", () => {

@@ -15,6 +15,7 @@ import packageJson from "../../package.json" with { type: "json" }
 import type { Architecture } from "./Debian.ts"
 import * as Debian from "./Debian.ts"
 import { attempt, cache, missing, repository, run } from "./Tools.ts"
+import { check, runChecks } from "../Checks.ts"
 
 const reason = missing()
 if (reason !== "") {
@@ -29,23 +30,6 @@ const buildah = (...args: ReadonlyArray<string>) =>
     // Its cache of npm's packages, which the Dockerfile asks for, lies in TMPDIR.
     env: { BUILDAH_ISOLATION: "chroot", TMPDIR: cache("") }
   })
-
-const results: Array<boolean> = []
-const check = (what: string, look: () => string | void): void => {
-  const started = performance.now()
-  const say = (mark: string, text: string) =>
-    console.log(
-      `${mark} ${what} (${((performance.now() - started) / 1000).toFixed(1)} s)${text === "" ? "" : `: ${text}`}`
-    )
-  try {
-    const seen = look()
-    say("✓", seen ?? "")
-    results.push(true)
-  } catch (error) {
-    say("✗", error instanceof Error ? error.message : String(error))
-    results.push(false)
-  }
-}
 
 const equal = (what: string, actual: unknown, expected: unknown): void => {
   const [is, should] = [actual, expected].map((each) => JSON.stringify(each))
@@ -343,11 +327,4 @@ const main = (): void => {
   }
 }
 
-try {
-  main()
-} finally {
-  Fs.rmSync(work, { recursive: true, force: true })
-}
-const failed = results.filter((passed) => !passed).length
-console.log(`\n${results.length - failed} passed, ${failed} failed`)
-process.exit(failed === 0 && results.length > 0 ? 0 : 1)
+runChecks(work, main)

@@ -9,6 +9,7 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import packageJson from "../../package.json" with { type: "json" }
 import { attempt, repository, run } from "../image/Tools.ts"
+import { check, runChecks } from "../Checks.ts"
 
 const commands = ["nix-instantiate", "nix-hash", "patchelf", "unshare"].filter((command) => Bun.which(command) === null)
 if (commands.length > 0) {
@@ -26,18 +27,6 @@ interface Derivation {
 }
 
 const work = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vpc-nix-"))
-const results: Array<boolean> = []
-const check = (what: string, look: () => string | void): void => {
-  try {
-    const seen = look() ?? ""
-    console.log(`✓ ${what}${seen === "" ? "" : `: ${seen}`}`)
-    results.push(true)
-  } catch (error) {
-    console.log(`✗ ${what}: ${error instanceof Error ? error.message : String(error)}`)
-    results.push(false)
-  }
-}
-
 /** A value of the flake's outputs, with the stub in place of nixpkgs. */
 const evaluate = (path: string, without: ReadonlyArray<string> = []): unknown => {
   const flake = `(import ${repository}/flake.nix).outputs { self = {}; nixpkgs = import ${repository}/test/nix/nixpkgs.nix; }`
@@ -142,11 +131,4 @@ const main = (): void => {
   })
 }
 
-try {
-  main()
-} finally {
-  Fs.rmSync(work, { recursive: true, force: true })
-}
-const failed = results.filter((passed) => !passed).length
-console.log(`\n${results.length - failed} passed, ${failed} failed`)
-process.exit(failed === 0 ? 0 : 1)
+runChecks(work, main)

@@ -8,11 +8,12 @@ import { PluginListerDefinition } from "../../generated/velero/plugin_lister.ts"
 import { RestoreItemActionDefinition as RestoreV1 } from "../../generated/velero/restore_item_action_v1.ts"
 import { RestoreItemActionDefinition as RestoreV2 } from "../../generated/velero/restore_item_action_v2.ts"
 import { VolumeSnapshotterDefinition } from "../../generated/velero/volume_snapshotter.ts"
-import type { CallFailed, Client, UnaryMethod } from "../../go-plugin/Client.ts"
+import type { CallFailed, Client } from "../../go-plugin/Client.ts"
+import type { MethodDefinition } from "../../go-plugin/Rpc.ts"
 
 /** A service's methods as functions of their requests. */
 export type Calls<Methods> = {
-  readonly [Name in keyof Methods]: Methods[Name] extends UnaryMethod<infer Request, infer Response>
+  readonly [Name in keyof Methods]: Methods[Name] extends MethodDefinition<infer Request, infer Response>
     ? (request: Request) => Effect.Effect<Response, CallFailed>
     : never
 }
@@ -28,7 +29,7 @@ const calls = <D extends Definition>(client: Connection, { fullName, methods }: 
   Object.fromEntries(
     Object.entries(methods).map(([name, method]) => [
       name,
-      (request: unknown) => client.call(fullName, method as UnaryMethod<unknown, unknown>, request)
+      (request: unknown) => client.call(fullName, method as MethodDefinition<unknown, unknown>, request)
     ])
   ) as Calls<D["methods"]>
 
