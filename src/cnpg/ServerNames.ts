@@ -108,7 +108,7 @@ const make = Effect.gen(function* () {
         const isUsed = (candidate: string) => issuedNames.has(candidate) || names.has(candidate)
         const find = () => {
           const from = DateTime.max(now, next.get(cluster) ?? now)
-          const time = firstFree(cluster, from, (candidate) => isUsed(candidate) || taken.has(candidate))
+          const time = firstFree(cluster, from, (candidate) => taken.has(candidate) || isUsed(candidate))
           next.set(cluster, nextSecond(time))
           return `${cluster}-${stamp(time)}`
         }

@@ -43,6 +43,23 @@ describe("the stamp", () => {
 })
 
 describe("a name", () => {
+  it.effect("of many Clusters of one name is found without going through those of the others", () =>
+    Effect.gen(function* () {
+      const issue = yield* startService()
+      let looked = 0
+      const taken = new (class extends Set<string> {
+        override has(name: string) {
+          looked++
+          return super.has(name)
+        }
+      })()
+      const claims = Array.from({ length: 200 }, (_, index) => ({ namespace: `shop-${index}`, taken }))
+      const names = yield* Effect.forEach(claims, (each) => Effect.map(issue(each), ({ name }) => name))
+      assert.strictEqual(new Set(names).size, claims.length)
+      assert.isAtMost(looked, 2 * claims.length)
+    })
+  )
+
   it.effect("is the Cluster's, with the time of the clock in UTC", () =>
     Effect.gen(function* () {
       const issue = yield* startService()
